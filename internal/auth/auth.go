@@ -1,0 +1,140 @@
+// Package auth is the vocabulary all of Sallyport shares: who a person is, what they proved, and the few
+// errors that callers tell apart. It does no I/O and imports the standard library only.
+//
+// A Pending sign-in and a Session are different types on purpose: no function that wants the one accepts the other.
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+type (
+	UserID      string
+	EnrolmentID string
+	SessionID   string
+	Kind        string // of a factor: "password", "totp", ...
+	Role        string
+)
+
+const (
+	Owner  Role = "owner"
+	Admin  Role = "admin"
+	Member Role = "member"
+)
+
+// Valid tells a role from a typing error.
+func (r Role) Valid() bool { return r == Owner || r == Admin || r == Member }
+
+// A User is a person as every part of the product sees them. Epoch is the security epoch: whatever was issued under
+// an older one (session, pending sign-in, link) is void.
+type User struct {
+	ID       UserID
+	Login    string // email, as the person writes it
+	Name     string
+	Role     Role
+	Epoch    int64
+	Disabled bool
+	MFAOff   bool      // the person switched the second step off
+	MFADue   time.Time // end of the grace period for a required second factor; zero: none began
+	Added    time.Time
+}
+
+// A Level is how sure we are who it is.
+type Level int
+
+const (
+	None        Level = 0
+	OneFactor   Level = 1
+	MultiFactor Level = 2
+)
+
+// A Proof says that a person showed one factor at one moment.
+type Proof struct {
+	Kind      Kind        `json:"kind"`
+	Enrolment EnrolmentID `json:"enrolment,omitempty"`
+	AMR       string      `json:"amr"`   // RFC 8176: "pwd", "otp", ...
+	Level     Level       `json:"level"` // of this proof alone; two different kinds make MultiFactor
+	At        time.Time   `json:"at"`
+}
+
+// An Enrolment is a factor that a person may use: one authenticator, one passkey, their password.
+type Enrolment struct {
+	ID       EnrolmentID
+	Kind     Kind
+	Name     string
+	Added    time.Time
+	LastUsed time.Time // zero: never
+}
+
+// An Offer is how a client hears of a factor it may use now.
+type Offer struct {
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"`
+}
+
+// A Session is a finished sign-in. It never changes once published; a change makes a new one.
+type Session struct {
+	ID         SessionID
+	User       User
+	Proofs     []Proof
+	Started    time.Time
+	Expires    time.Time // absolute; it ends earlier when idle
+	FreshUntil time.Time // end of the step-up window
+}
+
+// A Pending is a sign-in that still lacks a proof.
+type Pending struct {
+	ID       string
+	User     User
+	Proofs   []Proof
+	ReturnTo string
+	Expires  time.Time
+}
+
+// Tx is a database transaction, as the packages below and above db know it.
+type Tx interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// An Attempt is a guess that has been counted and committed, so that nothing gives it back but success.
+// Only package throttle makes one.
+type Attempt struct {
+	User User
+	Left int      // guesses left after this one, before the sign-in is over
+	Keys []string // what it was counted against
+}
+
+// Factor is one way to prove identity. A response that succeeded once never succeeds again, but for a password.
+type Factor interface {
+	Kind() Kind
+	// Enrolments lists what the person may use now, most recently used first. None is no error.
+	Enrolments(context.Context, UserID) ([]Enrolment, error)
+	// Verify checks a response without spending it: ErrWrong, an InvalidError, or a Claim.
+	Verify(ctx context.Context, a Attempt, response Secret) (Claim, error)
+}
+
+// A Claim is a response that matches and waits to be spent. It becomes a Proof in the transaction that rewards it,
+// or ErrWrong if another request was faster.
+type Claim func(context.Context, Tx) (Proof, error)
+
+// A Resetter is a factor that can forget all a person enrolled, for an administrator who helps somebody locked out.
+type Resetter interface {
+	Reset(context.Context, Tx, UserID) error
+}
+
+// A Revoker voids everything issued to a user before a change of credentials, but for the session that made it.
+type Revoker interface {
+	RevokeOthers(ctx context.Context, tx Tx, u UserID, keep SessionID) error
+}
+
+// A Secret is text that no log, error or page may repeat. Only string(s) reveals it.
+type Secret string
+
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[secret]") }
+func (Secret) LogValue() slog.Value       { return slog.StringValue("[secret]") }

@@ -1,0 +1,48 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What a caller may have to tell apart. Everything else is a fault of ours.
+var (
+	ErrWrong       = errors.New("the proof does not match")
+	ErrNotFound    = errors.New("no such thing, or not theirs")
+	ErrNotSignedIn = errors.New("nobody is signed in")
+	ErrExpired     = errors.New("the sign-in is over its time")
+	ErrForbidden   = errors.New("not allowed")
+	ErrLocked      = errors.New("too many wrong codes in a row: codes are off until recovery")
+)
+
+// A WrongError is ErrWrong with the number of guesses left in this sign-in.
+type WrongError struct{ Left int }
+
+func (e WrongError) Error() string        { return fmt.Sprintf("%v, %d tries left", ErrWrong, e.Left) }
+func (e WrongError) Is(target error) bool { return target == ErrWrong }
+
+// An InvalidError names one field that cannot be what was sent. Why ends a sentence that starts with the field.
+type InvalidError struct{ Field, Why string }
+
+func (e InvalidError) Error() string { return e.Field + " " + e.Why }
+
+// A ConflictError is an act that the state of the account forbids. Code is for programs, Why a sentence for people.
+type ConflictError struct{ Code, Why string }
+
+func (e ConflictError) Error() string { return e.Why }
+
+// A StepUpError asks for a fresh proof by one of the accepted factors.
+type StepUpError struct{ Accepts []Offer }
+
+func (StepUpError) Error() string { return "a fresh proof is needed" }
+
+// A ThrottledError counts the guess and says when the next one is welcome.
+type ThrottledError struct{ After time.Duration }
+
+func (e ThrottledError) Error() string { return fmt.Sprintf("too many attempts, wait %s", e.After) }
+
+// A BusyError means that we cannot do it now: no hashing slot, no database.
+type BusyError struct{ After time.Duration }
+
+func (e BusyError) Error() string { return fmt.Sprintf("busy, wait %s", e.After) }

@@ -1,0 +1,61 @@
+package auth
+
+import (
+	"context"
+	"net/netip"
+)
+
+// An Origin is where a request came from, for the record.
+type Origin struct {
+	RequestID string
+	Face      string // "page", "api", or "cli"
+	Address   netip.Addr
+	Browser   string // User-Agent as sent
+}
+
+type originKey struct{}
+
+// WithOrigin lets whoever records an event further down know its origin.
+func WithOrigin(ctx context.Context, o *Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, o)
+}
+
+// OriginOf is the zero Origin where nobody said.
+func OriginOf(ctx context.Context) Origin {
+	if o, ok := ctx.Value(originKey{}).(*Origin); ok {
+		return *o
+	}
+	return Origin{}
+}
+
+// An EventKind names what happened, noun first: "session.started".
+type EventKind string
+
+const (
+	UserAdded       EventKind = "user.added"
+	UserDisabled    EventKind = "user.disabled"
+	UserRenamed     EventKind = "user.renamed"
+	SignInFailed    EventKind = "signin.failed"
+	SignInThrottled EventKind = "signin.throttled"
+	SessionStarted  EventKind = "session.started"
+	SessionEnded    EventKind = "session.ended"
+	SessionsEnded   EventKind = "sessions.ended"
+	StepUpDone      EventKind = "stepup.done"
+	StepUpFailed    EventKind = "stepup.failed"
+	FactorAdded     EventKind = "factor.added"
+	FactorRenamed   EventKind = "factor.renamed"
+	FactorRemoved   EventKind = "factor.removed"
+	PasswordChanged EventKind = "password.changed"
+	MFADisabled     EventKind = "mfa.disabled"
+	MFAEnabled      EventKind = "mfa.enabled"
+	MFAReset        EventKind = "mfa.reset"
+	KeysRotated     EventKind = "keys.rotated"
+)
+
+// An Event is one thing worth a row in the record. Detail holds plain words, never a secret or a full destination.
+type Event struct {
+	Kind   EventKind
+	User   UserID // whom it is about; empty for an unknown name
+	Actor  UserID // who did it; empty: the person themselves, or nobody yet
+	Detail map[string]string
+}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Runs a command with a private PostgreSQL server on a free port, in a folder that is gone afterwards.
+#   test/postgres.sh go test ./...
+set -eu
+bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+[ -n "$bin" ] || bin=$(dirname "$(command -v initdb)")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/sallyport-pg.XXXXXX")
+as=''
+if [ "$(id -u)" = 0 ]; then # the server refuses to run as root
+    id -u postgres >/dev/null 2>&1 || useradd --system postgres
+    chown postgres "$dir"
+    as='setpriv --reuid=postgres --regid=postgres --clear-groups'
+fi
+cd / # the folder we came from may be closed to the server's user
+stop() { $as "$bin/pg_ctl" -D "$dir/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$dir"; }
+trap stop EXIT
+trap 'exit 130' INT TERM
+port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen=>1, LocalAddr=>"127.0.0.1")->sockport')
+$as "$bin/initdb" -D "$dir/data" -U sallyport -A trust -E UTF8 --locale=C >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+$as "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/data/log" -o "-h 127.0.0.1 -p $port -k '$dir' -c max_connections=400 -c shared_buffers=64MB" start >/dev/null || { cat "$dir/data/log" >&2; exit 1; }
+export SALLYPORT_TEST_POSTGRES="postgres://sallyport@127.0.0.1:$port/postgres?sslmode=disable"
+cd "$OLDPWD"
+"$@"
