@@ -95,11 +95,17 @@ type Pending struct {
 	Expires  time.Time
 }
 
-// Tx is a database transaction, as the packages below and above db know it.
-type Tx interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+// A Reader reads the database: outside a transaction what is committed, or within one what it wrote too.
+type Reader interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Tx is a database transaction, as everything above db knows it.
+type Tx interface {
+	Reader
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	AfterCommit(func()) // runs once the transaction is on disk, and never otherwise
 }
 
 // An Attempt is a guess that has been counted and committed, so that nothing gives it back but success.
@@ -114,7 +120,7 @@ type Attempt struct {
 type Factor interface {
 	Kind() Kind
 	// Enrolments lists what the person may use now, most recently used first. None is no error.
-	Enrolments(context.Context, UserID) ([]Enrolment, error)
+	Enrolments(context.Context, Reader, UserID) ([]Enrolment, error)
 	// Verify checks a response without spending it: ErrWrong, an InvalidError, or a Claim.
 	Verify(ctx context.Context, a Attempt, response Secret) (Claim, error)
 }

@@ -150,3 +150,17 @@ func (u union) ReadDir(string) (all []fs.DirEntry, err error) {
 	}
 	return all, nil
 }
+
+// Stamp scans a stored time into t.
+func Stamp(t *time.Time) sql.Scanner { return stamp{t} }
+
+type stamp struct{ t *time.Time }
+
+func (s stamp) Scan(v any) error {
+	micros, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a time is stored as %T", v)
+	}
+	*s.t = Time(micros)
+	return nil
+}

@@ -80,11 +80,26 @@ func (p *postgres) once(ctx context.Context, f func(auth.Tx) error) error {
 		return err
 	}
 	defer tx.Rollback() // after a commit it does nothing
-	if err := f(tx); err != nil {
+	with := &hooked{Tx: tx}
+	if err := f(with); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	for _, f := range with.after {
+		f()
+	}
+	return nil
 }
+
+// hooked is a transaction that remembers what to do after it.
+type hooked struct {
+	*sql.Tx
+	after []func()
+}
+
+func (h *hooked) AfterCommit(f func()) { h.after = append(h.after, f) }
 
 // conflict is true where the server asks to try the same again: serialization failure, deadlock.
 func conflict(err error) bool {

@@ -24,8 +24,10 @@ type listener struct {
 
 func newSignals(e engine) *signals { return &signals{engine: e} }
 
-// Signal is heard by every node that listens, this one too, once tx is committed. Payload is short and no secret.
+// Signal is heard by every node that listens once tx is committed, and by this one before the commit returns. Payload
+// is short and no secret.
 func (s *signals) Signal(ctx context.Context, tx auth.Tx, topic, payload string) error {
+	tx.AfterCommit(func() { s.tell(topic, payload) })
 	return s.engine.send(ctx, tx, topic, payload)
 }
 

@@ -73,8 +73,8 @@ func (s *sqlite) migrate(ctx context.Context, schema fs.FS) error {
 
 // A job is a transaction that waits for the writer.
 type job struct {
-	ctx    context.Context
 	f      func(auth.Tx) error
+	after  []func()
 	answer chan error
 	bad    any // what f panicked with
 }
@@ -82,7 +82,7 @@ type job struct {
 // Tx hands f to the writer. Transactions that wait at the same time share one commit, and so one flush of the disk:
 // each runs in a savepoint of its own, so one that fails takes nothing of the others with it.
 func (s *sqlite) Tx(ctx context.Context, f func(auth.Tx) error) error {
-	j := &job{ctx: ctx, f: f, answer: make(chan error, 1)}
+	j := &job{f: f, answer: make(chan error, 1)}
 	select {
 	case s.queue <- j:
 	case <-ctx.Done():
@@ -134,6 +134,11 @@ func (s *sqlite) commit(first *job) {
 	}
 	tx.Rollback() // after a commit it does nothing
 	for _, j := range ran {
+		if err == nil {
+			for _, f := range j.after {
+				f()
+			}
+		}
 		j.answer <- err
 	}
 }
@@ -161,7 +166,7 @@ func (s *sqlite) run(tx *sql.Tx, j *job, broken *error) (failed error) {
 			}
 		}
 	}()
-	return j.f(steady{tx})
+	return j.f(steady{tx, j})
 }
 
 // waiting is another job that is here already, if any.
@@ -176,7 +181,12 @@ func (s *sqlite) waiting() *job {
 
 // steady is a transaction whose statements are not cut short when one caller goes away: SQLite would roll back
 // everybody's work. https://sqlite.org/c3ref/interrupt.html
-type steady struct{ tx *sql.Tx }
+type steady struct {
+	tx *sql.Tx
+	j  *job
+}
+
+func (s steady) AfterCommit(f func()) { s.j.after = append(s.j.after, f) }
 
 func (s steady) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
 	return s.tx.ExecContext(context.WithoutCancel(ctx), q, args...)

@@ -1,0 +1,264 @@
+// Package account is Settings: the profile, and the Security page, which shows whatever factors exist and decides
+// nothing about them.
+package account
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"strings"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/policy"
+	"sallyport/internal/roster"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// A Carder has a place on the Security page.
+type Carder interface {
+	Card(context.Context) (web.Part, error)
+}
+
+// Account shows people what they have.
+type Account struct {
+	Parts
+}
+
+// Parts are what the pages are made with.
+type Parts struct {
+	DB       *db.DB
+	Users    *user.Store
+	Roster   *roster.Roster
+	Throttle *throttle.Throttle
+	Trail    *audit.Trail
+	Revoker  auth.Revoker
+	Cards    []Carder // in order
+	Clock    func() time.Time
+}
+
+func New(p Parts) *Account { return &Account{p} }
+
+// Routes is Settings, on both faces.
+func (a *Account) Routes() []web.Route {
+	return []web.Route{
+		web.On(visit.SignedIn, "GET /account", a.profile, web.About{
+			Does: "Show the profile",
+			Page: web.Shell(files, "profile.html"),
+		}),
+		web.On(visit.SignedIn, "POST /account", a.rename, web.About{Does: "Change the name", Then: "/account"}),
+		web.On(visit.SignedIn, "GET /account/security", a.security, web.About{
+			Does: "Show the state of MFA and what happened lately",
+			Page: web.Shell(files, "security.html"),
+		}),
+		web.On(visit.Fresh, "GET /account/mfa/disable", a.beforeDisabling, web.About{
+			Does: "Say whether MFA may be switched off",
+			Page: web.Dialog(files, "disable.html"),
+		}),
+		web.On(visit.Fresh, "POST /account/mfa/disable", a.disable, web.About{
+			Does:     "Switch MFA off; factors stay, shown as inactive",
+			Then:     "/account/security",
+			Throttle: "password",
+			Asks:     a.Roster.First().(web.Prompter).Prompt(),
+			Words:    a.Roster.First().(web.Prompter).Prompt().Words,
+		}),
+		web.On(visit.SignedIn, "POST /account/mfa/enable", a.enable, web.About{
+			Does: "Switch MFA on again",
+			Then: "/account/security",
+			On:   "/account/security",
+		}),
+	}
+}
+
+type (
+	Profile struct {
+		Login string    `json:"login"`
+		Name  string    `json:"name"`
+		Role  auth.Role `json:"role"`
+		Added time.Time `json:"added_at"`
+	}
+	Name struct {
+		Name string `json:"name" max:"100"`
+	}
+	Security struct {
+		MFA      string      `json:"mfa" enum:"on,off,inactive" doc:"inactive: factors exist but the person switched MFA off, or it is off for all"`
+		Required bool        `json:"required"`
+		Due      *time.Time  `json:"due_at,omitempty" doc:"a second factor must be set up by then"`
+		Recent   []Happening `json:"recent"`
+		Rule     policy.MFA  `json:"policy" enum:"off,optional,required"`
+		Cards    []web.Part  `json:"-"`
+	}
+	Happening struct {
+		At      time.Time      `json:"at"`
+		Kind    auth.EventKind `json:"kind"`
+		What    string         `json:"what"`
+		Bad     bool           `json:"bad"`
+		Address string         `json:"address"`
+		Browser string         `json:"browser"`
+	}
+	Response struct {
+		Response auth.Secret `json:"*"`
+	}
+	Form struct {
+		Fields web.Part `json:"-"`
+	}
+)
+
+func (a *Account) profile(ctx context.Context, _ web.None) (Profile, error) {
+	u := visit.Of(ctx).Session.User
+	return Profile{u.Login, u.Name, u.Role, u.Added}, nil
+}
+
+func (a *Account) rename(ctx context.Context, in Name) (web.None, error) {
+	name := strings.TrimSpace(in.Name)
+	if err := user.CheckName(name); err != nil {
+		return web.None{}, err
+	}
+	u := visit.Of(ctx).Session.User.ID
+	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := a.Users.Rename(ctx, tx, u, name); err != nil {
+			return err
+		}
+		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.UserRenamed, User: u})
+	})
+}
+
+// recently is how many events the page shows.
+const recently = 6
+
+func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
+	now := visit.Of(ctx).Session
+	f, err := a.Roster.Facts(ctx, a.DB, now.User, now.Proofs)
+	if err != nil {
+		return Security{}, err
+	}
+	out := Security{MFA: "off", Required: f.Rules.MFA == policy.Required, Rule: f.Rules.MFA, Recent: []Happening{}}
+	switch {
+	case len(f.Enrolled) == 0:
+		if !now.User.MFADue.IsZero() && out.Required {
+			out.Due = &now.User.MFADue
+		}
+	case policy.IsOn(f):
+		out.MFA = "on"
+	default:
+		out.MFA = "inactive"
+	}
+	events, err := a.Trail.Recent(ctx, now.User.ID, recently)
+	if err != nil {
+		return Security{}, err
+	}
+	for _, e := range events {
+		what, bad := inWords(e)
+		out.Recent = append(out.Recent, Happening{e.At, e.Kind, what, bad, e.Address, e.Browser})
+	}
+	for _, c := range a.Cards {
+		card, err := c.Card(ctx)
+		if err != nil {
+			return Security{}, err
+		}
+		out.Cards = append(out.Cards, card)
+	}
+	return out, nil
+}
+
+func (a *Account) beforeDisabling(ctx context.Context, _ web.None) (Form, error) {
+	f, err := a.facts(ctx, a.DB)
+	if err != nil {
+		return Form{}, err
+	}
+	return Form{a.Roster.First().(web.Prompter).Prompt().Fields(nil)}, policy.MayDisable(f)
+}
+
+// disable is F3: the password is asked for besides the step-up, because what goes is all that the step-up proved.
+func (a *Account) disable(ctx context.Context, in Response) (web.None, error) {
+	f, err := a.facts(ctx, a.DB)
+	if err != nil {
+		return web.None{}, err
+	}
+	if err := policy.MayDisable(f); err != nil {
+		return web.None{}, err
+	}
+	now := visit.Of(ctx).Session
+	attempt, err := a.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
+	if err != nil {
+		return web.None{}, err
+	}
+	claim, err := a.Roster.First().Verify(ctx, attempt, in.Response)
+	if err != nil {
+		return web.None{}, err
+	}
+	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error {
+		_, err := claim(ctx, tx)
+		return errors.Join(err, a.Throttle.Succeeded(ctx, tx, attempt), a.switchMFA(ctx, tx, now, true))
+	})
+}
+
+func (a *Account) enable(ctx context.Context, _ web.None) (web.None, error) {
+	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error { return a.switchMFA(ctx, tx, visit.Of(ctx).Session, false) })
+}
+
+func (a *Account) switchMFA(ctx context.Context, tx auth.Tx, now auth.Session, off bool) error {
+	kind := auth.MFAEnabled
+	if off {
+		kind = auth.MFADisabled
+	}
+	if err := a.Users.SwitchMFA(ctx, tx, now.User.ID, off); err != nil {
+		return err
+	}
+	if err := a.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
+		return err
+	}
+	return a.Trail.Record(ctx, tx, auth.Event{Kind: kind, User: now.User.ID})
+}
+
+func (a *Account) facts(ctx context.Context, from auth.Reader) (policy.Facts, error) {
+	now := visit.Of(ctx).Session
+	return a.Roster.Facts(ctx, from, now.User, now.Proofs)
+}
+
+// inWords says an event to the person it is about, and whether it may be somebody else's doing.
+func inWords(e audit.Entry) (what string, bad bool) {
+	name := e.Detail["name"]
+	switch e.Kind {
+	case auth.SessionStarted:
+		return "Signed in", false
+	case auth.SessionEnded:
+		return "Signed out", false
+	case auth.SessionsEnded:
+		return "Signed out everywhere else", false
+	case auth.SignInFailed, auth.StepUpFailed:
+		if e.Detail["factor"] == "password" {
+			return "Wrong password", true
+		}
+		return "Wrong code", true
+	case auth.StepUpDone:
+		return "Confirmed it’s you", false
+	case auth.FactorAdded:
+		return "Added “" + name + "”", false
+	case auth.FactorRenamed:
+		return "Renamed to “" + name + "”", false
+	case auth.FactorRemoved:
+		return "Removed “" + name + "”", false
+	case auth.PasswordChanged:
+		return "Changed the password", false
+	case auth.MFADisabled:
+		return "Disabled MFA", true
+	case auth.MFAEnabled:
+		return "Turned MFA on", false
+	case auth.MFAReset:
+		return "MFA was reset for you", true
+	case auth.UserAdded:
+		return "Account created", false
+	case auth.UserRenamed:
+		return "Changed your name", false
+	}
+	return string(e.Kind), false
+}

@@ -1,0 +1,226 @@
+// Package app makes parts from configuration and joins them. It is the only place that knows them all.
+package app
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/internal/account"
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/config"
+	"sallyport/internal/db"
+	"sallyport/internal/factor/password"
+	"sallyport/internal/factor/totp"
+	"sallyport/internal/policy"
+	"sallyport/internal/roster"
+	"sallyport/internal/secret"
+	"sallyport/internal/session"
+	"sallyport/internal/setup"
+	"sallyport/internal/signin"
+	"sallyport/internal/stepup"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+// An App is the whole server with the parts the command line works with.
+type App struct {
+	Site      *web.Site
+	DB        *db.DB
+	Users     *user.Store
+	Passwords *password.Password
+	Roster    *roster.Roster
+	Sessions  *session.Store
+	Throttle  *throttle.Throttle
+	Trail     *audit.Trail
+	Setup     *setup.Setup
+
+	log    *slog.Logger
+	sweeps []func(context.Context) error
+}
+
+//go:embed schema
+var embedded embed.FS
+
+var heartbeatSchema, _ = fs.Sub(embedded, "schema")
+
+// Schemas are the tables of all folders.
+var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, password.Schema, totp.Schema, session.Schema, signin.Schema, setup.Schema, heartbeatSchema}
+
+// hashWait is how long a sign-in may wait for its turn to be hashed.
+const hashWait = time.Second
+
+// New opens the database, brings its schema up to date and joins the parts.
+func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog.Logger, metrics prometheus.Registerer) (_ *App, err error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	rules := Rules(c.Policy)
+	if err := rules.Check([]auth.Kind{totp.Kind}); err != nil {
+		return nil, err
+	}
+	keys, err := secret.LoadRing(c.KeysPath())
+	if err != nil {
+		return nil, err
+	}
+	d, err := db.Open(ctx, c.DatabaseAddress(), c.Connections)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	if err := d.Migrate(ctx, Schemas...); err != nil {
+		return nil, err
+	}
+	var (
+		served   atomic.Int64
+		trail    = audit.New(d, keys.MAC("audit", nil), clock)
+		users    = user.NewStore(d)
+		throttle = throttle.New(d, clock)
+		ros      = roster.New(rules, clock)
+		sessions = session.New(session.Config{Idle: c.Session.Idle(), Absolute: c.Session.Absolute()}, d, users, trail, clock)
+		words    = password.New(password.Parts{DB: d, Hasher: hasher(c.Password, served.Load), Trail: trail, Throttle: throttle, Revoker: sessions,
+			Rules: password.Rules{Least: least(rules.MFA), Context: []string{c.Site.Name}}, Clock: clock})
+		codes = totp.New(totp.Parts{DB: d, Keys: keys, Trail: trail, Throttle: throttle, Roster: ros, Revoker: sessions, Issuer: c.Site.Name, Clock: clock})
+	)
+	ros.Add(words, codes)
+	var (
+		signIn = signin.New(signin.Parts{DB: d, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
+			ReturnTo: c.ReturnTo, Home: "/account", Clock: clock})
+		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
+		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
+			Cards: []account.Carder{codes, words, sessions}})
+		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
+	)
+	address, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := c.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	site, err := web.New(web.Config{
+		URL:   &url.URL{Scheme: address.Scheme, Host: address.Host},
+		Brand: web.Brand{Name: c.Site.Name, Support: c.Site.Support, Accent: c.Site.Accent},
+		Guards: map[visit.Guard]visit.Keeper{
+			visit.Public:    func(*http.Request, *visit.Visit) error { return nil },
+			visit.Pending:   signIn.Keep,
+			visit.Enrolling: signIn.KeepEnrolling,
+			visit.SignedIn:  sessions.Keep,
+			visit.Fresh:     stepUp.Keep,
+		},
+		SignIn: "/signin", StepUp: "/stepup", Home: "/account",
+		Redirects: map[string]string{"/{$}": "/account", "/.well-known/change-password": "/account/password"},
+		Ready:     (&heartbeat{db: d, clock: clock}).beat,
+		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
+	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), codes.Routes())
+	if err != nil {
+		return nil, err
+	}
+	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first,
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep}}, nil
+}
+
+// Rules are the policy of a configuration.
+func Rules(p config.Policy) policy.Rules {
+	r := policy.Rules{MFA: policy.MFA(p.MFA), Grace: time.Duration(p.GraceDays) * 24 * time.Hour,
+		LastFactor: policy.LastFactor(p.LastFactor), StepUp: time.Duration(p.StepUpMinutes) * time.Minute}
+	for _, f := range p.Factors {
+		r.Factors = append(r.Factors, auth.Kind(f))
+	}
+	return r
+}
+
+// least is how long a password must be. Source: security.md, "Passwords": longer where it alone signs in.
+func least(m policy.MFA) int {
+	switch m {
+	case policy.Off:
+		return 15
+	case policy.Required:
+		return 8
+	}
+	return 12
+}
+
+func hasher(c config.Password, served func() int64) *secret.Hasher {
+	slots := c.AtOnce
+	if slots == 0 {
+		slots = runtime.NumCPU()
+	}
+	return secret.NewHasher(secret.Params{Memory: uint32(c.MemoryKiB), Passes: uint32(c.Iterations), Lanes: 1}, slots, hashWait, served)
+}
+
+// Run does what happens beside requests, until ctx ends.
+func (a *App) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { a.DB.Listen(ctx) })
+	all.Go(func() { a.Sessions.Run(ctx) })
+	all.Go(func() { a.Trail.Run(ctx, a.log) })
+	all.Go(func() { a.sweep(ctx) })
+	all.Wait()
+}
+
+// sweep removes what is over, on every node: who finds nothing has lost nothing.
+func (a *App) sweep(ctx context.Context) {
+	for tick := time.NewTicker(5 * time.Minute); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		for _, sweep := range a.sweeps {
+			if err := sweep(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("sweep", "error", err)
+			}
+		}
+	}
+}
+
+// Close lets go of the database.
+func (a *App) Close() error { return a.DB.Close() }
+
+// A heartbeat is a write that shows whether the database takes one. Whoever asks while one is under way shares it, so
+// asking costs no more than a few writes a second.
+type heartbeat struct {
+	db    *db.DB
+	clock func() time.Time
+
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (h *heartbeat) beat(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.clock()
+	if now.Sub(h.last) < 200*time.Millisecond {
+		return nil
+	}
+	err := h.db.Tx(ctx, func(tx auth.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO heartbeat (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at`, db.Micros(now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("readiness: %w", err)
+	}
+	h.last = now
+	return nil
+}

@@ -1,0 +1,104 @@
+// Package audit keeps the record of security events, and can tell whether somebody changed it.
+//
+// It promises: an event is on disk exactly when the change it describes is; text in it cannot break a row or a line;
+// each row carries a MAC over all it says; and once a second all new rows are sealed into a chain, so that an edited,
+// added, swapped or removed row or seal is found by [Trail.Verify] unless the key was stolen too.
+//
+// It cannot know of a row that was removed before its seal, within about a second, nor, by itself, of newest seals
+// removed together with their rows. Against the latter the head of the chain is logged: keep the log somewhere else,
+// and give Verify a head from it. A head from outside also convicts a thief of the key who rewrites what was before it.
+package audit
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"encoding/json"
+	"hash"
+	"io/fs"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+)
+
+//go:embed schema
+var files embed.FS
+
+// Schema is the tables of this package.
+var Schema, _ = fs.Sub(files, "schema") // fails for a malformed name only
+
+// A Trail is the record of security events.
+type Trail struct {
+	db    *db.DB
+	key   []byte
+	clock func() time.Time
+}
+
+// New needs the same key for as long as the record is to be verified; 32 random bytes that serve nothing else.
+func New(d *db.DB, key []byte, clock func() time.Time) *Trail {
+	return &Trail{d, key, clock}
+}
+
+// How much foreign text a row holds, in code points.
+const (
+	mostName = 64
+	mostText = 256
+)
+
+// Record writes an event in the transaction of the change it describes, with the origin that ctx carries.
+// Sealing comes later, so that a sign-in does not wait for its place in the chain.
+func (t *Trail) Record(ctx context.Context, tx auth.Tx, e auth.Event) error {
+	detail, err := encodeDetail(e.Detail)
+	if err != nil {
+		return err
+	}
+	from := auth.OriginOf(ctx)
+	r := row{
+		id:      rand.Text(),
+		at:      db.Micros(t.clock()),
+		kind:    string(e.Kind),
+		user:    string(e.User),
+		actor:   string(e.Actor),
+		face:    from.Face,
+		request: printable(from.RequestID, mostName),
+		browser: printable(from.Browser, mostText),
+		detail:  detail,
+	}
+	if from.Address.IsValid() {
+		r.address = printable(from.Address.String(), mostName) // an IPv6 zone may be any text
+	}
+	r.mac = r.sum(t.keyed())
+	return insert(ctx, tx, &r)
+}
+
+// An Entry is an event as the person it is about sees it.
+type Entry struct {
+	ID      string
+	At      time.Time
+	Kind    auth.EventKind
+	Address string // empty: unknown
+	Browser string // User-Agent, what is not printable escaped as in Go
+	Detail  map[string]string
+}
+
+// Recent is the last n events about a person, newest first. It does not verify them.
+func (t *Trail) Recent(ctx context.Context, user auth.UserID, n int) ([]Entry, error) {
+	return recent(ctx, t.db, user, n)
+}
+
+func (t *Trail) keyed() hash.Hash { return hmac.New(sha256.New, t.key) }
+
+func encodeDetail(d map[string]string) (string, error) {
+	if len(d) == 0 {
+		return "{}", nil
+	}
+	clean := make(map[string]string, len(d))
+	for k, v := range d {
+		clean[printable(k, mostName)] = printable(v, mostText)
+	}
+	b, err := json.Marshal(clean)
+	return string(b), err
+}

@@ -1,0 +1,298 @@
+// Package config is what a deployment may set: a TOML file, then the environment over it.
+//
+// It refuses a key it does not know, and [Config.Unsafe] says of each setting that would be dangerous in production
+// what is wrong and how to mend it.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"sallyport/internal/db"
+)
+
+// A Config is all settings. The doc tags become docs/reference/config.md.
+type Config struct {
+	URL            string   `toml:"url" doc:"Where people reach this server. Other Host headers are refused."`
+	Listen         string   `toml:"listen" doc:"Address to listen on."`
+	Data           string   `toml:"data" doc:"Folder of the SQLite database and the key ring, unless these are set."`
+	Database       string   `toml:"database" doc:"postgres://user:password@host/name, or the path of a SQLite file."`
+	Connections    int      `toml:"connections" doc:"Database connections at most, on this node."`
+	Keys           string   `toml:"keys" doc:"File of the key ring, mode 0600. Every node needs the same."`
+	TLSCert        string   `toml:"tls_cert" doc:"Certificate chain, PEM; without one a proxy in front must do TLS."`
+	TLSKey         string   `toml:"tls_key" doc:"Private key of the certificate, PEM."`
+	TrustedProxies []string `toml:"trusted_proxies" doc:"Ranges whose X-Forwarded-For is believed: [\"10.0.0.0/8\"]."`
+	ReturnTo       []string `toml:"return_to" doc:"Origins a sign-in may lead to beside this site: [\"https://app.example.com\"]."`
+	MetricsListen  string   `toml:"metrics_listen" doc:"Address of /metrics, apart from the pages; off: none."`
+	LogLevel       string   `toml:"log_level" doc:"debug, info, warn or error."`
+	Site           Site     `toml:"site"`
+	Policy         Policy   `toml:"policy"`
+	Session        Session  `toml:"session"`
+	Password       Password `toml:"password"`
+}
+
+// Site is how the pages look.
+type Site struct {
+	Name    string `toml:"name" doc:"Name of the product, on pages and in authenticator apps."`
+	Support string `toml:"support" doc:"Where people get help: https://, mailto:, or plain words."`
+	Accent  string `toml:"accent" doc:"Accent colour, #rrggbb; empty: ours."`
+}
+
+// Policy is what is asked of everybody.
+type Policy struct {
+	MFA           string   `toml:"mfa" doc:"off, optional (who has a second factor is asked for it) or required (everybody sets one up)."`
+	Factors       []string `toml:"factors" doc:"Second factors that count: [\"totp\"]."`
+	GraceDays     int      `toml:"grace_days" doc:"With required: days from the first sign-in without a second factor until it is enforced."`
+	LastFactor    string   `toml:"last_factor" doc:"refuse or warn when somebody removes their last second factor."`
+	StepUpMinutes int      `toml:"step_up_minutes" doc:"How long a fresh proof stays fresh, 1 to 60."`
+}
+
+// Session is how long sessions last.
+type Session struct {
+	IdleMinutes   int `toml:"idle_minutes" doc:"A session ends after this long without a request."`
+	AbsoluteHours int `toml:"absolute_hours" doc:"A session ends after this long whatever happens."`
+}
+
+// Password is what a hash costs. Others than the default only if they cost at least as much.
+type Password struct {
+	MemoryKiB  int `toml:"memory_kib" doc:"Argon2id memory of one hash."`
+	Iterations int `toml:"iterations" doc:"Argon2id passes."`
+	AtOnce     int `toml:"at_once" doc:"Hashes at once; 0: one for each core."`
+}
+
+// Default is what `sallyport dev` runs with.
+func Default() Config {
+	return Config{
+		URL: "http://localhost:8080", Listen: "localhost:8080", Data: "./data", Connections: 16,
+		TrustedProxies: []string{}, ReturnTo: []string{}, MetricsListen: "localhost:9464", LogLevel: "info",
+		Site:     Site{Name: "Sallyport", Support: "whoever runs this site"},
+		Policy:   Policy{MFA: "optional", Factors: []string{"totp"}, LastFactor: "refuse", StepUpMinutes: 10},
+		Session:  Session{IdleMinutes: 60, AbsoluteHours: 24},
+		Password: Password{MemoryKiB: 19456, Iterations: 2},
+	}
+}
+
+// Load reads a file, if path is not empty, and the environment.
+func Load(path string, getenv func(string) string) (Config, error) {
+	c := Default()
+	if path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return c, err
+		}
+		d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
+		if err := d.Decode(&c); err != nil {
+			return c, fmt.Errorf("%s: %w", path, readable(err))
+		}
+	}
+	if err := fromEnv(reflect.ValueOf(&c).Elem(), "SALLYPORT", getenv); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// readable names the line and key; go-toml's own text is the surrounding lines, which may hold a password.
+func readable(err error) error {
+	var strict *toml.StrictMissingError
+	var decode *toml.DecodeError
+	switch {
+	case errors.As(err, &strict):
+		row, _ := strict.Errors[0].Position()
+		return fmt.Errorf("line %d: there is no setting %q", row, strings.Join(strict.Errors[0].Key(), "."))
+	case errors.As(err, &decode):
+		row, _ := decode.Position()
+		return fmt.Errorf("line %d cannot be read: %w", row, decode)
+	}
+	return err
+}
+
+// fromEnv sets SALLYPORT_POLICY_MFA and the like. NAME_FILE names a file that holds the value, for secrets.
+func fromEnv(v reflect.Value, prefix string, getenv func(string) string) error {
+	for i := range v.NumField() {
+		name := prefix + "_" + strings.ToUpper(v.Type().Field(i).Tag.Get("toml"))
+		field := v.Field(i)
+		if field.Kind() == reflect.Struct {
+			if err := fromEnv(field, name, getenv); err != nil {
+				return err
+			}
+			continue
+		}
+		text := getenv(name)
+		if path := getenv(name + "_FILE"); path != "" {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return fmt.Errorf("%s_FILE: %w", name, err)
+			}
+			text = strings.TrimSpace(string(b))
+		}
+		if text == "" {
+			continue
+		}
+		switch field.Kind() {
+		case reflect.String:
+			field.SetString(text)
+		case reflect.Int:
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return fmt.Errorf("%s must be a whole number", name)
+			}
+			field.SetInt(int64(n))
+		case reflect.Slice:
+			list := []string{}
+			for one := range strings.SplitSeq(text, ",") {
+				list = append(list, strings.TrimSpace(one))
+			}
+			field.Set(reflect.ValueOf(list))
+		default:
+			panic("config: no way to set " + name) // a new kind of setting: teach this
+		}
+	}
+	return nil
+}
+
+// DatabaseAddress is the database that is meant.
+func (c Config) DatabaseAddress() string {
+	if c.Database != "" {
+		return c.Database
+	}
+	return filepath.Join(c.Data, "sallyport.db")
+}
+
+// KeysPath is the file of the key ring that is meant.
+func (c Config) KeysPath() string {
+	if c.Keys != "" {
+		return c.Keys
+	}
+	return filepath.Join(c.Data, "keys")
+}
+
+var (
+	colour = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+	levels = map[string]bool{"debug": true, "info": true, "warn": true, "error": true}
+)
+
+// Check says what cannot work at all.
+func (c Config) Check() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("url is %q: set it to https://host or, on this machine, http://localhost:8080", c.URL)
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
+		return fmt.Errorf("url is %q: set it to scheme and host alone", c.URL)
+	case c.Connections < 2:
+		return fmt.Errorf("connections is %d: set it to 2 or more", c.Connections)
+	case !levels[c.LogLevel]:
+		return fmt.Errorf("log_level is %q: set it to debug, info, warn or error", c.LogLevel)
+	case c.Site.Accent != "" && !colour.MatchString(c.Site.Accent):
+		return fmt.Errorf("site.accent is %q: set it to a colour like #0f766e", c.Site.Accent)
+	case c.Site.Name == "" || strings.ContainsAny(c.Site.Name, "\r\n"):
+		return errors.New("site.name is empty or has a line break: set it to the name of your product")
+	case c.Site.Support == "":
+		return errors.New("site.support is empty: set it to where people get help, an address or words")
+	case c.Session.IdleMinutes < 1 || c.Session.AbsoluteHours < 1:
+		return errors.New("session.idle_minutes and session.absolute_hours must be 1 or more")
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("tls_cert and tls_key go together: set both or none")
+	case c.Password.AtOnce < 0:
+		return errors.New("password.at_once is negative: set it to 0 for one hash at a time on each core")
+	}
+	for _, origin := range c.ReturnTo {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			return fmt.Errorf("return_to has %q: name origins like https://app.example.com, without a path", origin)
+		}
+	}
+	_, err = c.Proxies()
+	return err
+}
+
+// Proxies are the ranges of TrustedProxies.
+func (c Config) Proxies() (ranges []netip.Prefix, err error) {
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if a, single := netip.ParseAddr(text); single == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies has %q: name an address or a range like 10.0.0.0/8", text)
+		}
+		ranges = append(ranges, p.Masked())
+	}
+	return ranges, nil
+}
+
+// Unsafe lists settings that are no fault but would be dangerous beyond one's own machine, each with its fix.
+func (c Config) Unsafe() (reasons []string) {
+	no := func(reason string) { reasons = append(reasons, reason) }
+	u, _ := url.Parse(c.URL) // Check has read it
+	local := IsLoopback(u.Host)
+	if u.Scheme != "https" && !local {
+		no("url is plain http, so passwords and cookies could be read on the way: set url to https://" + u.Host)
+	}
+	if u.Scheme == "https" && !IsLoopback(c.Listen) && c.TLSCert == "" && len(c.TrustedProxies) == 0 {
+		no("listen is " + c.Listen + " without TLS: set tls_cert and tls_key, or trusted_proxies to the proxy that does TLS")
+	}
+	if u.Scheme != "https" && !IsLoopback(c.Listen) {
+		no("listen is " + c.Listen + " but url is plain http: set listen to localhost:8080, or url to https")
+	}
+	ranges, _ := c.Proxies()
+	for _, r := range ranges {
+		if r.Bits() == 0 {
+			no("trusted_proxies has " + r.String() + ", so anybody could claim any address: name your proxies alone")
+		}
+	}
+	if c.MetricsListen != "off" && !IsLoopback(c.MetricsListen) && isUnspecified(c.MetricsListen) {
+		no("metrics_listen is " + c.MetricsListen + ", open to everybody: name one address of an inner network, or localhost:9464")
+	}
+	if db.IsPostgres(c.Database) {
+		if d, err := url.Parse(c.Database); err == nil && !IsLoopback(d.Host) && plain(d.Query().Get("sslmode")) {
+			no("database is reached without verified TLS: add sslmode=verify-full to its address")
+		}
+	}
+	if c.Password.MemoryKiB*c.Password.Iterations < 35000 || c.Password.MemoryKiB < 7168 {
+		no("password.memory_kib and password.iterations make hashes too cheap: set them to 19456 and 2")
+	}
+	if c.Session.AbsoluteHours > 24*30 {
+		no("session.absolute_hours is more than 30 days: set it to 24")
+	}
+	if info, err := os.Stat(c.KeysPath()); err != nil {
+		no("there is no key ring at " + c.KeysPath() + ": make one with `sallyport keys rotate`, and copy it to every node")
+	} else if info.Mode().Perm()&0o077 != 0 {
+		no("others on this machine can read the key ring: chmod 600 " + c.KeysPath())
+	}
+	return reasons
+}
+
+func plain(sslmode string) bool { return sslmode != "verify-full" && sslmode != "verify-ca" }
+
+// IsLoopback is true for an address that only this machine reaches.
+func IsLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+func isUnspecified(hostport string) bool {
+	host, _, _ := net.SplitHostPort(hostport)
+	a, err := netip.ParseAddr(host)
+	return host == "" || err == nil && a.IsUnspecified()
+}
+
+// Idle and Absolute are the session times.
+func (s Session) Idle() time.Duration     { return time.Duration(s.IdleMinutes) * time.Minute }
+func (s Session) Absolute() time.Duration { return time.Duration(s.AbsoluteHours) * time.Hour }

@@ -1,0 +1,46 @@
+package password
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+)
+
+//go:embed schema
+var embedded embed.FS
+
+// Schema is the table passwords.
+var Schema, _ = fs.Sub(embedded, "schema")
+
+type stored struct {
+	hash    string
+	changed time.Time
+}
+
+// stored is empty for somebody without a password and for nobody.
+func (p *Password) stored(ctx context.Context, from auth.Reader, u auth.UserID) (s stored, err error) {
+	err = from.QueryRowContext(ctx, `SELECT hash, changed_at FROM passwords WHERE user_id = $1`, u).Scan(&s.hash, db.Stamp(&s.changed))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return s, err
+}
+
+// Set stores a password in place of any before.
+func (p *Password) Set(ctx context.Context, tx auth.Tx, u auth.UserID, h Hashed) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO passwords (user_id, hash, changed_at) VALUES ($1, $2, $3)
+		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, u, h.phc, db.Micros(p.Clock()))
+	return err
+}
+
+// upgrade replaces a hash by a better one of the same password, unless the password changed meanwhile.
+func (p *Password) upgrade(ctx context.Context, tx auth.Tx, u auth.UserID, old, phc string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE passwords SET hash = $3 WHERE user_id = $1 AND hash = $2`, u, old, phc)
+	return err
+}

@@ -1,0 +1,324 @@
+package totp
+
+import (
+	"context"
+	"embed"
+	"html/template"
+	"strings"
+	"time"
+	"unicode"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/policy"
+	"sallyport/internal/secret"
+	"sallyport/internal/throttle"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+var part = web.Parts(files, "parts.html")
+
+// wrongCode is said at every place that takes a code.
+var wrongCode = web.Words{auth.ErrWrong: {ID: "totp.wrong", Field: "code",
+	Text: "This code is not right. If codes keep failing, check your device’s clock: it must set itself automatically."}}
+
+// Prompt is how people are asked for a code.
+func (t *TOTP) Prompt() *web.Prompt {
+	return &web.Prompt{
+		Field: "code", Max: 16, Doc: "6 digits; spaces and hyphens are ignored",
+		Words: wrongCode,
+		Icon:  "app", Title: "Authenticator app", Hint: "A code from an app on your phone",
+		Ask:    "Enter the code from your app",
+		Fields: func(some []auth.Enrolment) web.Part { return part("fields", some) },
+	}
+}
+
+// Card is the place of authenticators on the Security page (T1, T4).
+func (t *TOTP) Card(ctx context.Context) (web.Part, error) {
+	all, err := t.list(ctx, web.None{})
+	return part("card", all), err
+}
+
+// Routes is everything a person can do with authenticators, on both faces.
+func (t *TOTP) Routes() []web.Route {
+	routes := []web.Route{
+		web.On(visit.SignedIn, "GET /account/totp", t.list, web.About{Does: "List authenticators"}),
+		web.On(visit.SignedIn, "GET /account/totp/{id}/name", t.show, web.About{
+			Does: "Show the name of an authenticator",
+			Page: web.Dialog(files, "rename.html"),
+		}),
+		web.On(visit.SignedIn, "POST /account/totp/{id}/name", t.changeName, web.About{
+			Does: "Rename an authenticator",
+			Then: "/account/security",
+		}),
+		web.On(visit.Fresh, "GET /account/totp/{id}/remove", t.beforeRemoval, web.About{
+			Does: "Say what follows from removing an authenticator",
+			Page: web.Dialog(files, "remove.html"),
+		}),
+		web.On(visit.Fresh, "DELETE /account/totp/{id}", t.drop, web.About{
+			Does: "Remove an authenticator",
+			Then: "/account/security",
+			On:   "/account/security",
+		}),
+	}
+	return append(routes, t.enrol("/account", visit.Fresh, web.Shell(files, "add.html", "setup.html"), "/account/security", "/account/security",
+		func(ctx context.Context, tx auth.Tx, _ auth.Proof) (web.Onward, error) {
+			now := visit.Of(ctx).Session
+			return web.Onward{}, t.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID)
+		})...)
+}
+
+// Enrol is web.Enroller: the same three routes in the middle of a sign-in.
+func (t *TOTP) Enrol(at string, guard visit.Guard, done web.EnrolDone) []web.Route {
+	return t.enrol(at, guard, web.Gate(files, "enrol.html", "setup.html"), at, "{next}", done)
+}
+
+func (t *TOTP) enrol(at string, guard visit.Guard, page *web.Page, from, then string, done web.EnrolDone) []web.Route {
+	confirm := func(ctx context.Context, in Confirmation) (Confirmed, error) { return t.finish(ctx, in, done) }
+	return []web.Route{
+		web.On(guard, "POST "+at+"/totp", t.start, web.About{
+			Does: "Start to add an authenticator, or go on with the one that waits",
+			Then: at + "/totp/{id}",
+			On:   from,
+		}),
+		web.On(guard, "GET "+at+"/totp/{id}", t.resume, web.About{
+			Does: "Show an authenticator that waits for its first code",
+			Page: page,
+		}),
+		web.On(guard, "POST "+at+"/totp/{id}", confirm, web.About{
+			Does:     "Confirm an authenticator with its current code",
+			Then:     then,
+			Throttle: "setup",
+			Words:    wrongCode,
+		}),
+	}
+}
+
+type (
+	List struct {
+		Authenticators []Authenticator `json:"authenticators"`
+	}
+	Authenticator struct {
+		ID       auth.EnrolmentID `json:"id"`
+		Name     string           `json:"name"`
+		Added    time.Time        `json:"added_at"`
+		LastUsed time.Time        `json:"last_used_at"`
+	}
+	// Waiting is shown as often as asked until it is confirmed, then never again.
+	Waiting struct {
+		ID     auth.EnrolmentID `json:"id"`
+		Secret string           `json:"secret" doc:"base32"`
+		URI    string           `json:"uri" doc:"otpauth://"`
+		QR     string           `json:"qr_svg"`
+	}
+	Which struct {
+		ID auth.EnrolmentID `path:"id"`
+	}
+	Name struct {
+		ID   auth.EnrolmentID `path:"id"`
+		Name string           `json:"name" max:"60"`
+	}
+	Confirmation struct {
+		ID   auth.EnrolmentID `path:"id"`
+		Code auth.Secret      `json:"code" max:"16" doc:"6 digits; spaces and hyphens are ignored"`
+		Name string           `json:"name,omitempty" max:"60" doc:"so that the person recognises it later"`
+	}
+	Confirmed struct {
+		Authenticator
+		web.Onward
+	}
+	Removal struct {
+		ID   auth.EnrolmentID `json:"id"`
+		Name string           `json:"name"`
+		Left []string         `json:"left" doc:"what the next sign-in asks for instead; empty: nothing but the password"`
+	}
+)
+
+func (t *TOTP) list(ctx context.Context, _ web.None) (List, error) {
+	all, err := t.all(ctx, t.DB, visit.Of(ctx).Session.User.ID)
+	shown := List{make([]Authenticator, len(all))}
+	for i, a := range all {
+		shown.Authenticators[i] = Authenticator{a.id, a.name, a.added, a.lastUsed}
+	}
+	return shown, err
+}
+
+func (t *TOTP) show(ctx context.Context, in Which) (Authenticator, error) {
+	a, err := t.one(ctx, t.DB, visit.Of(ctx).Session.User.ID, in.ID, true)
+	return Authenticator{a.id, a.name, a.added, a.lastUsed}, err
+}
+
+func (t *TOTP) start(ctx context.Context, _ web.None) (Waiting, error) {
+	who := visit.Of(ctx).Person()
+	id := auth.EnrolmentID(secret.NewID())
+	var a authenticator
+	err := t.DB.Tx(ctx, func(tx auth.Tx) (err error) {
+		a, err = t.begin(ctx, tx, who.ID, id)
+		return err
+	})
+	if err != nil {
+		return Waiting{}, err
+	}
+	return t.setup(a, who)
+}
+
+func (t *TOTP) resume(ctx context.Context, in Which) (Waiting, error) {
+	who := visit.Of(ctx).Person()
+	a, err := t.one(ctx, t.DB, who.ID, in.ID, false)
+	if err != nil {
+		return Waiting{}, err
+	}
+	return t.setup(a, who)
+}
+
+func (t *TOTP) setup(a authenticator, who auth.User) (Waiting, error) {
+	secret, err := t.open(a)
+	if err != nil {
+		return Waiting{}, err
+	}
+	address := uri(t.Issuer, who.Login, base32Of(secret))
+	picture, err := svg(address, "QR code for an authenticator app. The same secret stands beside it as text.")
+	return Waiting{a.id, base32Of(secret), address, picture}, err
+}
+
+func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) (Confirmed, error) {
+	code, err := parseCode(in.Code)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	name, err := cleanName(in.Name)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	who := visit.Of(ctx).Person()
+	a, err := t.one(ctx, t.DB, who.ID, in.ID, false)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	attempt, err := t.Throttle.Take(ctx, who, throttle.SetupByAccount.For(string(who.ID)))
+	if err != nil {
+		return Confirmed{}, err
+	}
+	secret, err := t.open(a)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	now := t.Clock()
+	step := match(secret, code, now, 0)
+	if step == 0 {
+		return Confirmed{}, auth.ErrWrong
+	}
+	shown := Confirmed{Authenticator: Authenticator{a.id, name, now, now}}
+	err = t.DB.Tx(ctx, func(tx auth.Tx) (err error) {
+		if err = t.confirm(ctx, tx, a.id, name, step, now); err != nil {
+			return err
+		}
+		if err = t.Throttle.Succeeded(ctx, tx, attempt); err != nil {
+			return err
+		}
+		if err = t.record(ctx, tx, auth.FactorAdded, who.ID, name); err != nil {
+			return err
+		}
+		shown.Onward, err = done(ctx, tx, prove(a.id, now))
+		return err
+	})
+	return shown, err
+}
+
+func (t *TOTP) changeName(ctx context.Context, in Name) (web.None, error) {
+	name, err := cleanName(in.Name)
+	if err != nil {
+		return web.None{}, err
+	}
+	u := visit.Of(ctx).Session.User.ID
+	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := t.rename(ctx, tx, u, in.ID, name); err != nil {
+			return err
+		}
+		return t.record(ctx, tx, auth.FactorRenamed, u, name)
+	})
+}
+
+func (t *TOTP) beforeRemoval(ctx context.Context, in Which) (Removal, error) {
+	now := visit.Of(ctx).Session
+	a, err := t.one(ctx, t.DB, now.User.ID, in.ID, true)
+	if err != nil {
+		return Removal{}, err
+	}
+	f, err := t.Roster.Facts(ctx, t.DB, now.User, now.Proofs)
+	if err != nil {
+		return Removal{}, err
+	}
+	left := []string{}
+	for _, e := range f.Enrolled {
+		if e.ID != a.id {
+			left = append(left, e.Name)
+		}
+	}
+	return Removal{a.id, a.name, left}, policy.MayRemove(f, a.id)
+}
+
+// drop removes one (F1, F2). The new security epoch comes first: it locks the person's row, so that of two removals at
+// once the second sees what the first left.
+func (t *TOTP) drop(ctx context.Context, in Which) (web.None, error) {
+	now := visit.Of(ctx).Session
+	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := t.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
+			return err
+		}
+		a, err := t.one(ctx, tx, now.User.ID, in.ID, true)
+		if err != nil {
+			return err
+		}
+		f, err := t.Roster.Facts(ctx, tx, now.User, now.Proofs)
+		if err != nil {
+			return err
+		}
+		if err := policy.MayRemove(f, a.id); err != nil {
+			return err
+		}
+		if err := t.remove(ctx, tx, now.User.ID, a.id); err != nil {
+			return err
+		}
+		return t.record(ctx, tx, auth.FactorRemoved, now.User.ID, a.name)
+	})
+}
+
+func (t *TOTP) record(ctx context.Context, tx auth.Tx, kind auth.EventKind, u auth.UserID, name string) error {
+	return t.Trail.Record(ctx, tx, auth.Event{Kind: kind, User: u, Detail: map[string]string{"factor": string(Kind), "name": name}})
+}
+
+// cleanName is a name as it is stored. Whoever gives none has one authenticator and needs no name.
+func cleanName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return "", auth.InvalidError{Field: "name", Why: "must stand on one line"}
+	}
+	if name == "" {
+		name = "Authenticator"
+	}
+	return name, nil
+}
+
+// Grouped is the secret in fours, as people type it.
+func (w Waiting) Grouped() string {
+	var b strings.Builder
+	for i, r := range w.Secret {
+		if i > 0 && i%4 == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// Picture is the QR code as a page shows it. It is drawn here and holds nothing a person typed.
+func (w Waiting) Picture() template.HTML { return template.HTML(w.QR) }
+
+// Link opens an app on the same phone.
+func (w Waiting) Link() template.URL { return template.URL(w.URI) }
+
+var _ web.Enroller = (*TOTP)(nil)

@@ -1,0 +1,196 @@
+// Package policy decides, and does nothing else: what a sign-in or an act still needs, and what may be removed.
+//
+// It is the only code that knows what "enough" means. It is pure: the same [Facts] give the same answer, and what it
+// cannot make sense of is refused.
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"sallyport/internal/auth"
+)
+
+// MFA says whether a second factor is asked for.
+type MFA string
+
+const (
+	Off      MFA = "off"      // never, whatever a person has enrolled
+	Optional MFA = "optional" // of everybody who has one and has not switched it off
+	Required MFA = "required" // of everybody
+)
+
+// LastFactor says what happens when somebody removes their last second factor.
+type LastFactor string
+
+const (
+	Refuse LastFactor = "refuse"
+	Warn   LastFactor = "warn"
+)
+
+// Rules are what an instance demands.
+type Rules struct {
+	MFA        MFA
+	Factors    []auth.Kind   // second factors that count
+	Grace      time.Duration // how long somebody may go on without a required factor, from the first sign-in that lacks it
+	LastFactor LastFactor
+	StepUp     time.Duration // how long a fresh proof stays fresh
+}
+
+// Check refuses rules that nobody could satisfy. Exists lists the kinds of second factor that there are.
+func (r Rules) Check(exists []auth.Kind) error {
+	switch {
+	case r.MFA != Off && r.MFA != Optional && r.MFA != Required:
+		return fmt.Errorf("policy.mfa is %q: set it to off, optional or required", r.MFA)
+	case r.LastFactor != Refuse && r.LastFactor != Warn:
+		return fmt.Errorf("policy.last_factor is %q: set it to refuse or warn", r.LastFactor)
+	case r.Grace < 0:
+		return fmt.Errorf("policy.grace_days is negative: set it to 0 or more")
+	case r.StepUp < time.Minute || r.StepUp > time.Hour:
+		return fmt.Errorf("policy.step_up_minutes is %v: set it to 1 to 60", r.StepUp.Minutes())
+	case r.MFA == Required && len(r.Factors) == 0:
+		return fmt.Errorf("policy.mfa is required but policy.factors is empty, so nobody could sign in: name a factor, or set mfa to optional")
+	}
+	for _, k := range r.Factors {
+		if !slices.Contains(exists, k) {
+			return fmt.Errorf("policy.factors names %q: use some of %v", k, exists)
+		}
+	}
+	return nil
+}
+
+// Facts is all a decision depends on.
+type Facts struct {
+	Now      time.Time
+	Rules    Rules
+	User     auth.User
+	Proofs   []auth.Proof
+	Enrolled []auth.Enrolment // second factors
+}
+
+// A Need is what is still missing.
+type Need string
+
+const (
+	Nothing   Need = "nothing"
+	Second    Need = "second factor"
+	Enrolling Need = "enrolment"
+	Denied    Need = "denied"
+)
+
+// A Step is the answer: what is needed, and which enrolments would do.
+type Step struct {
+	Need    Need
+	Accepts []auth.Enrolment
+	Due     time.Time // with Nothing: a factor must be enrolled by then
+}
+
+// Next says what a sign-in still needs.
+func Next(f Facts) Step {
+	usable := f.usable()
+	switch {
+	case f.User.ID == "" || f.User.Disabled || LevelOf(f.Proofs) == auth.None:
+		return Step{Need: Denied}
+	case LevelOf(f.Proofs) >= auth.MultiFactor, f.proved(usable):
+		return Step{Need: Nothing}
+	case f.Rules.MFA == Off:
+		return Step{Need: Nothing}
+	case f.Rules.MFA == Optional && (f.User.MFAOff || len(usable) == 0):
+		return Step{Need: Nothing}
+	case len(usable) > 0:
+		return Step{Need: Second, Accepts: usable}
+	case f.User.MFADue.IsZero() && f.Rules.Grace > 0: // the period begins now
+		return Step{Need: Nothing, Due: f.Now.Add(f.Rules.Grace)}
+	case f.Now.Before(f.User.MFADue):
+		return Step{Need: Nothing, Due: f.User.MFADue}
+	}
+	return Step{Need: Enrolling}
+}
+
+// StepUp says what a dangerous act needs now: nothing, or one of Accepts. Rule U2: whoever has something stronger
+// than a first factor proves that, unless this session proved it before; security R7: the highest level the account has.
+func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
+	if f.User.ID == "" || f.User.Disabled || LevelOf(f.Proofs) == auth.None {
+		return Step{Need: Denied}
+	}
+	if f.Now.Before(freshUntil) {
+		return Step{Need: Nothing}
+	}
+	accepts := f.usable()
+	if len(accepts) == 0 || LevelOf(f.Proofs) >= auth.MultiFactor {
+		accepts = append(accepts, first...)
+	}
+	return Step{Need: Second, Accepts: accepts}
+}
+
+// MayRemove says whether one second factor may go: nil, or why not. Left is what would remain.
+func MayRemove(f Facts, gone auth.EnrolmentID) error {
+	left := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.ID == gone })
+	switch {
+	case len(left) > 0 || !IsOn(f):
+		return nil
+	case f.Rules.MFA == Required:
+		return auth.ConflictError{Code: "last-factor", Why: "A second step is required here, so the last one cannot be removed. Add another first."}
+	case f.Rules.LastFactor == Refuse:
+		return auth.ConflictError{Code: "last-factor", Why: "This is your last second step. Disable MFA first, or add another."}
+	}
+	return nil
+}
+
+// MayDisable says whether a person may switch the second step off: nil, or why not.
+func MayDisable(f Facts) error {
+	if f.Rules.MFA == Required {
+		return auth.ConflictError{Code: "mfa-required", Why: "A second step is required here, so it cannot be switched off."}
+	}
+	return nil
+}
+
+// IsOn says whether the next sign-in asks for a second step.
+func IsOn(f Facts) bool {
+	return f.Rules.MFA == Required || f.Rules.MFA == Optional && !f.User.MFAOff && len(f.usable()) > 0
+}
+
+// LevelOf is what proofs are worth together: two of different kinds are two factors.
+func LevelOf(proofs []auth.Proof) (level auth.Level) {
+	for i, p := range proofs {
+		level = max(level, p.Level)
+		for _, q := range proofs[:i] {
+			if p.Kind != q.Kind && p.Level >= auth.OneFactor && q.Level >= auth.OneFactor {
+				return auth.MultiFactor
+			}
+		}
+	}
+	return level
+}
+
+// AMR is how somebody was authenticated, in the words of RFC 8176.
+func AMR(proofs []auth.Proof) []string {
+	amr := []string{}
+	for _, p := range proofs {
+		if !slices.Contains(amr, p.AMR) {
+			amr = append(amr, p.AMR)
+		}
+	}
+	if LevelOf(proofs) >= auth.MultiFactor {
+		amr = append(amr, "mfa")
+	}
+	return amr
+}
+
+// usable is what is enrolled and counts here.
+func (f Facts) usable() (found []auth.Enrolment) {
+	for _, e := range f.Enrolled {
+		if slices.Contains(f.Rules.Factors, e.Kind) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// proved is true once one of them was shown in this sign-in, even one that does not raise the level.
+func (f Facts) proved(usable []auth.Enrolment) bool {
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
+		return slices.ContainsFunc(usable, func(e auth.Enrolment) bool { return e.ID == p.Enrolment })
+	})
+}

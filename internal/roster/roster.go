@@ -1,0 +1,62 @@
+// Package roster knows which factors there are and what a person has enrolled, across all of them. It gathers the
+// facts that policy decides on.
+package roster
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/policy"
+)
+
+// A Roster lists the factors. The first is what a sign-in begins with; the others are second factors, strongest first.
+type Roster struct {
+	first  auth.Factor
+	second []auth.Factor
+	rules  policy.Rules
+	clock  func() time.Time
+}
+
+func New(rules policy.Rules, clock func() time.Time) *Roster {
+	return &Roster{rules: rules, clock: clock}
+}
+
+// Add takes all factors in, once, before the first request. They need the roster and it needs them.
+func (r *Roster) Add(first auth.Factor, second ...auth.Factor) { r.first, r.second = first, second }
+
+// Rules are what this instance demands.
+func (r *Roster) Rules() policy.Rules { return r.rules }
+
+// First is the factor a sign-in begins with: the password.
+func (r *Roster) First() auth.Factor { return r.first }
+
+// Second lists the second factors, strongest first.
+func (r *Roster) Second() []auth.Factor { return r.second }
+
+// Facts gathers what is true of a user now. Rule S3: the strongest kind comes first, then the most recently used.
+func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proofs []auth.Proof) (policy.Facts, error) {
+	f := policy.Facts{Now: r.clock(), Rules: r.rules, User: u, Proofs: proofs}
+	for _, factor := range r.second {
+		some, err := factor.Enrolments(ctx, from, u.ID)
+		if err != nil {
+			return f, err
+		}
+		slices.SortStableFunc(some, func(a, b auth.Enrolment) int {
+			return cmp.Or(b.LastUsed.Compare(a.LastUsed), b.Added.Compare(a.Added))
+		})
+		f.Enrolled = append(f.Enrolled, some...)
+	}
+	return f, nil
+}
+
+// Offers is how a client hears of enrolments.
+func Offers(some []auth.Enrolment) []auth.Offer {
+	offers := make([]auth.Offer, len(some))
+	for i, e := range some {
+		offers[i] = auth.Offer{Kind: e.Kind, Name: e.Name}
+	}
+	return offers
+}

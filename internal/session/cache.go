@@ -1,0 +1,193 @@
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/auth"
+)
+
+const (
+	shards = 64
+	// perShard bounds the memory: with 64 shards some 200,000 sessions, about 150 MB.
+	perShard = 3200
+	// reload is when even an undisturbed session is read again.
+	reload = 10 * time.Minute
+	// lag is how far the stored time of last use may be behind.
+	lag = time.Minute
+)
+
+// An entry is a session as this node remembers it. Only its last use changes.
+type entry struct {
+	session auth.Session
+	answer  []byte // of GET /session
+	reload  time.Time
+	seen    atomic.Int64 // last use, microseconds
+	stored  atomic.Int64 // last use that the database knows of
+}
+
+// awake is true if it was used here recently enough. If not, another node may still have seen it: ask the database.
+func (e *entry) awake(now time.Time, idle time.Duration) bool {
+	return now.UnixMicro()-e.seen.Load() < idle.Microseconds()
+}
+
+// A cache is what a node remembers of sessions.
+type cache struct {
+	shards [shards]shard
+	mu     sync.Mutex
+	byUser map[auth.UserID]map[digest]bool
+	// forgets counts what was forgotten. What was read before the latest may be out of date.
+	forgets atomic.Uint64
+}
+
+type shard struct {
+	sync.RWMutex
+	live map[digest]*entry
+}
+
+func newCache() *cache {
+	c := &cache{byUser: map[auth.UserID]map[digest]bool{}}
+	for i := range c.shards {
+		c.shards[i].live = map[digest]*entry{}
+	}
+	return c
+}
+
+func (c *cache) shard(key digest) *shard { return &c.shards[key[0]%shards] }
+
+func (c *cache) get(key digest) *entry {
+	sh := c.shard(key)
+	sh.RLock()
+	defer sh.RUnlock()
+	return sh.live[key]
+}
+
+// age is noted before the database is read, for put.
+func (c *cache) age() uint64 { return c.forgets.Load() }
+
+// put remembers what was read since the cache had that age, unless something was forgotten meanwhile: it could be
+// just this.
+func (c *cache) put(key digest, e *entry, before uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forgets.Load() != before {
+		return
+	}
+	sh := c.shard(key)
+	sh.Lock()
+	defer sh.Unlock()
+	for k, old := range sh.live { // any will do: it is in the database
+		if len(sh.live) < perShard {
+			break
+		}
+		c.unlist(old.session.User.ID, k)
+		delete(sh.live, k)
+	}
+	sh.live[key] = e
+	of := c.byUser[e.session.User.ID]
+	if of == nil {
+		of = map[digest]bool{}
+		c.byUser[e.session.User.ID] = of
+	}
+	of[key] = true
+}
+
+func (c *cache) forget(hash string) {
+	b, err := hex.DecodeString(hash)
+	if err != nil || len(b) != len(digest{}) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgets.Add(1)
+	c.drop(digest(b))
+}
+
+func (c *cache) forgetUser(u auth.UserID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgets.Add(1)
+	for key := range c.byUser[u] {
+		c.drop(key)
+	}
+}
+
+func (c *cache) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgets.Add(1)
+	clear(c.byUser)
+	for i := range c.shards {
+		sh := &c.shards[i]
+		sh.Lock()
+		clear(sh.live)
+		sh.Unlock()
+	}
+}
+
+func (c *cache) drop(key digest) {
+	sh := c.shard(key)
+	sh.Lock()
+	defer sh.Unlock()
+	if e := sh.live[key]; e != nil {
+		c.unlist(e.session.User.ID, key)
+		delete(sh.live, key)
+	}
+}
+
+func (c *cache) unlist(u auth.UserID, key digest) {
+	delete(c.byUser[u], key)
+	if len(c.byUser[u]) == 0 {
+		delete(c.byUser, u)
+	}
+}
+
+// used lists sessions whose last use the database is behind with.
+func (c *cache) used(most int) map[digest]int64 {
+	found := map[digest]int64{}
+	for i := range c.shards {
+		sh := &c.shards[i]
+		sh.RLock()
+		for key, e := range sh.live {
+			if seen := e.seen.Load(); seen-e.stored.Load() >= lag.Microseconds() && len(found) < most {
+				found[key] = seen
+			}
+		}
+		sh.RUnlock()
+	}
+	return found
+}
+
+// Run writes down last uses until ctx ends, a few hundred at a time so that no sign-in waits long for the writer.
+func (s *Store) Run(ctx context.Context) {
+	for tick := time.NewTicker(5 * time.Second); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			s.flush(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			s.flush(ctx)
+		}
+	}
+}
+
+func (s *Store) flush(ctx context.Context) {
+	for {
+		used := s.cache.used(500)
+		if len(used) == 0 || s.touch(ctx, used) != nil {
+			return // what could not be written is tried again with the next tick
+		}
+		for key, at := range used {
+			if e := s.cache.get(key); e != nil {
+				e.stored.Store(at)
+			}
+		}
+	}
+}
+
+func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

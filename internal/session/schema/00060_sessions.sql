@@ -1,0 +1,16 @@
+-- +goose Up
+CREATE TABLE sessions (
+	id             TEXT PRIMARY KEY,
+	token_hash     BYTEA NOT NULL UNIQUE,
+	user_id        TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	security_epoch BIGINT NOT NULL, -- of the user when it began; void once that moved on
+	proofs         TEXT NOT NULL,   -- JSON
+	started_at     BIGINT NOT NULL,
+	last_seen_at   BIGINT NOT NULL, -- behind by up to a minute
+	expires_at     BIGINT NOT NULL,
+	fresh_until    BIGINT NOT NULL,
+	address        TEXT NOT NULL,
+	browser        TEXT NOT NULL
+);
+CREATE INDEX sessions_user ON sessions (user_id);
+CREATE INDEX sessions_expires ON sessions (expires_at);

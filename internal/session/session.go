@@ -1,0 +1,129 @@
+// Package session keeps what a browser holds after a finished sign-in.
+//
+// The database is the truth; checks are answered from memory (cache.go). Only the hash of a token is stored. A session
+// is void once its user's security epoch moved on, once it was idle too long, and at its absolute end, whatever the
+// cookie says. Ending one is effective at once on this node and within a second on others.
+package session
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/policy"
+	"sallyport/internal/secret"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+)
+
+// Config is how long sessions last.
+type Config struct {
+	Idle     time.Duration // without a request
+	Absolute time.Duration // whatever happens
+}
+
+// A Store is all sessions.
+type Store struct {
+	Config
+	db    *db.DB
+	users *user.Store
+	trail *audit.Trail
+	cache *cache
+	clock func() time.Time
+}
+
+func New(c Config, d *db.DB, users *user.Store, trail *audit.Trail, clock func() time.Time) *Store {
+	s := &Store{Config: c, db: d, users: users, trail: trail, cache: newCache(), clock: clock}
+	d.OnSignal(signal, func(hash string) { s.cache.forget(hash) }, s.cache.forgetAll)
+	d.OnSignal(user.Signal, func(id string) { s.cache.forgetUser(auth.UserID(id)) }, s.cache.forgetAll)
+	return s
+}
+
+// signal is the topic on which nodes hear that a session ended or changed; the payload is the hash of its token.
+const signal = "session"
+
+// Keep stands at visit.SignedIn.
+func (s *Store) Keep(r *http.Request, v *visit.Visit) error {
+	token := visit.Cookie(r, visit.SessionCookie)
+	if token == "" {
+		return auth.ErrNotSignedIn
+	}
+	e, err := s.find(r.Context(), secret.Digest(token))
+	if err != nil {
+		return err
+	}
+	v.Session, v.Token, v.Answer = e.session, token, e.answer
+	return nil
+}
+
+// find looks into memory first, as long as this node hears of changes elsewhere.
+func (s *Store) find(ctx context.Context, key digest) (*entry, error) {
+	now := s.clock()
+	trusted := s.db.Hears()
+	if e := s.cache.get(key); trusted && e != nil && now.Before(e.session.Expires) && now.Before(e.reload) && e.awake(now, s.Idle) {
+		e.seen.Store(now.UnixMicro())
+		return e, nil
+	}
+	before := s.cache.age()
+	e, err := s.load(ctx, key, now)
+	if err != nil {
+		return nil, err
+	}
+	if trusted {
+		s.cache.put(key, e, before)
+	}
+	return e, nil
+}
+
+// Start begins a session with what was proved, in place of the one this browser had.
+func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof) (visit.Cookies, error) {
+	v := visit.Of(ctx)
+	if v.Former != "" {
+		if err := s.remove(ctx, tx, secret.Digest(v.Former)); err != nil {
+			return nil, err
+		}
+	}
+	token, now := secret.NewToken(), s.clock()
+	err := s.insert(ctx, tx, secret.Digest(token), auth.Session{
+		ID: auth.SessionID(secret.NewID()), User: u, Proofs: proofs, Started: now, Expires: now.Add(s.Absolute)}, v.Origin)
+	if err != nil {
+		return nil, err
+	}
+	err = s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs)}})
+	return visit.Cookies{visit.Issue(visit.SessionCookie, token), visit.Clear(visit.PendingCookie)}, err
+}
+
+// Raise adds a proof to the session of this visit and makes it fresh for a while. Its token changes: an id never
+// survives a change of level.
+func (s *Store) Raise(ctx context.Context, tx auth.Tx, p auth.Proof, fresh time.Time) (visit.Cookies, error) {
+	v := visit.Of(ctx)
+	token := secret.NewToken()
+	proofs := append(v.Session.Proofs[:len(v.Session.Proofs):len(v.Session.Proofs)], p)
+	if err := s.renew(ctx, tx, secret.Digest(v.Token), secret.Digest(token), proofs, fresh); err != nil {
+		return nil, err
+	}
+	return visit.Cookies{visit.Issue(visit.SessionCookie, token)}, nil
+}
+
+// RevokeOthers is auth.Revoker: a new security epoch, and only keep lives on in it.
+func (s *Store) RevokeOthers(ctx context.Context, tx auth.Tx, u auth.UserID, keep auth.SessionID) error {
+	epoch, err := s.users.Bump(ctx, tx, u)
+	if err != nil {
+		return err
+	}
+	return s.carry(ctx, tx, u, keep, epoch)
+}
+
+func joined(proofs []auth.Proof) string {
+	b, _ := json.Marshal(policy.AMR(proofs)) // strings
+	return string(b)
+}
+
+type digest = [32]byte
+
+func text(key digest) string { return hex.EncodeToString(key[:]) }

@@ -1,0 +1,239 @@
+package signin
+
+import (
+	"context"
+	"embed"
+	"errors"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/policy"
+	"sallyport/internal/roster"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// Routes is the way in, on both faces: the first page, a step for every second factor, and a place to set one up.
+func (s *SignIn) Routes() []web.Route {
+	routes := []web.Route{
+		web.On(visit.Public, "GET /signin", s.ways, web.About{
+			Does: "List the ways to sign in",
+			Page: web.Gate(files, "signin.html"),
+		}),
+		web.On(visit.Public, "POST /signin", s.password, web.About{
+			Does:     "Sign in with name and password",
+			Then:     "{next}",
+			Throttle: "password",
+			Words: web.Words{auth.ErrWrong: {ID: "signin.wrong",
+				Text: "Email or password is not right.", More: "Check both and try again. Passwords are case-sensitive."}},
+		}),
+		web.On(visit.Pending, "DELETE /signin", s.leave, web.About{Does: "Give up a sign-in that is under way", Then: "/signin"}),
+		web.On(visit.Enrolling, "GET /signin/enrol", s.choices, web.About{
+			Does: "List the factors that can be set up, one of which is required",
+			Page: web.Gate(files, "enrol.html"),
+		}),
+	}
+	for _, f := range s.Roster.Second() {
+		routes = append(routes, s.step(f)...)
+	}
+	return routes
+}
+
+// step is one factor as second step (S3), and its set-up for somebody who must have one (W4).
+func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
+	if p, ok := f.(web.Prompter); ok {
+		prompt := p.Prompt()
+		words := web.Words{errUsedUp: {ID: "signin.used-up", Text: "Too many wrong codes. Please sign in again."}}
+		for err, said := range prompt.Words {
+			words[err] = said
+		}
+		show := func(ctx context.Context, _ web.None) (Step, error) { return s.show(ctx, f.Kind()) }
+		check := func(ctx context.Context, in Response) (Answer, error) { return s.second(ctx, f, in.Response) }
+		routes = append(routes,
+			web.On(visit.Pending, "GET /signin/"+string(f.Kind()), show, web.About{
+				Does: "Say which factors finish this sign-in: " + prompt.Title + " first",
+				Page: web.Gate(files, "second.html"),
+			}),
+			web.On(visit.Pending, "POST /signin/"+string(f.Kind()), check, web.About{
+				Does:     "Finish a sign-in: " + prompt.Title,
+				Then:     "{next}",
+				Throttle: "code",
+				Asks:     prompt,
+				Words:    words,
+			}))
+	}
+	if e, ok := f.(web.Enroller); ok {
+		routes = append(routes, e.Enrol("/signin/enrol", visit.Enrolling, s.enrolled)...)
+	}
+	return routes
+}
+
+type (
+	Arrival struct {
+		ReturnTo string `json:"return_to,omitempty" max:"2048"`
+	}
+	Ways struct {
+		Kinds    []auth.Kind `json:"kinds" doc:"what a sign-in may begin with"`
+		ReturnTo string      `json:"return_to,omitempty"`
+	}
+	Credentials struct {
+		Login    string      `json:"login" max:"254"`
+		Password auth.Secret `json:"password" max:"256"`
+		ReturnTo string      `json:"return_to,omitempty" max:"2048" doc:"on this site, or registered"`
+	}
+	Response struct {
+		Response auth.Secret `json:"*"`
+	}
+	Step struct {
+		State   string       `json:"state" enum:"second_factor"`
+		Factors []auth.Offer `json:"factors" doc:"any of them will do; the strongest, most recently used first"`
+		Login   string       `json:"login"`
+		Asks    *web.Prompt  `json:"-"`
+		Fields  web.Part     `json:"-"`
+		Others  []Way        `json:"-"`
+	}
+	Choices struct {
+		State   string       `json:"state" enum:"enrolment"`
+		Factors []auth.Offer `json:"factors"`
+		Login   string       `json:"login"`
+		Ways    []Way        `json:"-"`
+	}
+	// A Way is a factor in a list to choose from.
+	Way struct {
+		Kind auth.Kind
+		*web.Prompt
+	}
+	Left struct {
+		visit.Cookies `json:"-"`
+	}
+)
+
+// An Answer says where a sign-in stands.
+type Answer = web.Onward
+
+func (s *SignIn) ways(_ context.Context, in Arrival) (Ways, error) {
+	return Ways{[]auth.Kind{s.Roster.First().Kind()}, in.ReturnTo}, nil
+}
+
+// password is the first step (S1). Name and password are read and counted alike whether somebody has that name or not.
+func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
+	who, err := s.Users.Find(ctx, in.Login)
+	subject := string(who.ID)
+	if errors.Is(err, auth.ErrNotFound) {
+		who, subject, err = auth.User{}, "nobody:"+user.Key(in.Login), nil
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	attempt, err := s.Throttle.Take(ctx, who, throttle.PasswordByAccount.For(subject), throttle.PasswordByAddress.ForAddress(visit.Of(ctx).Address))
+	if err != nil {
+		return Answer{}, err
+	}
+	first := s.Roster.First()
+	claim, err := first.Verify(ctx, attempt, in.Password)
+	if err != nil {
+		return Answer{}, s.failed(ctx, attempt, first.Kind(), err)
+	}
+	return s.begin(ctx, attempt, claim, s.destination(in.ReturnTo))
+}
+
+// second is any other step.
+func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret) (Answer, error) {
+	p := visit.Of(ctx).Pending
+	attempt, err := s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), throttle.CodeByAccount.For(string(p.User.ID)))
+	if err != nil {
+		return Answer{}, err
+	}
+	claim, err := f.Verify(ctx, attempt, response)
+	if err != nil {
+		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)
+	}
+	answer, err := s.prove(ctx, attempt, claim)
+	return answer, s.failed(ctx, attempt, f.Kind(), err)
+}
+
+func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
+	p := visit.Of(ctx).Pending
+	f, err := s.Roster.Facts(ctx, s.DB, p.User, p.Proofs)
+	if err != nil {
+		return Step{}, err
+	}
+	next := policy.Next(f)
+	if next.Need != policy.Second {
+		return Step{}, auth.ErrForbidden
+	}
+	out := Step{State: "second_factor", Factors: roster.Offers(next.Accepts), Login: p.User.Login}
+	for _, factor := range s.Roster.Second() {
+		some := of(factor.Kind(), next.Accepts)
+		prompter, ok := factor.(web.Prompter)
+		if !ok || len(some) == 0 {
+			continue
+		}
+		prompt := prompter.Prompt()
+		if factor.Kind() == kind {
+			out.Asks, out.Fields = prompt, prompt.Fields(some)
+		} else {
+			out.Others = append(out.Others, Way{factor.Kind(), prompt})
+		}
+	}
+	if out.Asks == nil {
+		return Step{}, auth.ErrNotFound
+	}
+	return out, nil
+}
+
+func (s *SignIn) choices(ctx context.Context, _ web.None) (Choices, error) {
+	out := Choices{State: "enrolment", Factors: s.enrollable(), Login: visit.Of(ctx).Pending.User.Login}
+	for _, e := range s.enrollers() {
+		out.Ways = append(out.Ways, Way{e.Kind(), e.Prompt()})
+	}
+	return out, nil
+}
+
+func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
+	p := visit.Of(ctx).Pending
+	err := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM signins WHERE id = $1`, p.ID)
+		return err
+	})
+	return Left{visit.Cookies{visit.Clear(visit.PendingCookie)}}, err
+}
+
+// enrollers are the factors that count here and can be set up on the way in.
+func (s *SignIn) enrollers() (some []web.Enroller) {
+	for _, f := range s.Roster.Second() {
+		if e, ok := f.(web.Enroller); ok && counts(s.Roster.Rules(), f.Kind()) {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+func (s *SignIn) enrollable() (offers []auth.Offer) {
+	for _, e := range s.enrollers() {
+		offers = append(offers, auth.Offer{Kind: e.Kind(), Name: e.Prompt().Title})
+	}
+	return offers
+}
+
+func counts(r policy.Rules, k auth.Kind) bool {
+	for _, f := range r.Factors {
+		if f == k {
+			return true
+		}
+	}
+	return false
+}
+
+func of(k auth.Kind, all []auth.Enrolment) (some []auth.Enrolment) {
+	for _, e := range all {
+		if e.Kind == k {
+			some = append(some, e)
+		}
+	}
+	return some
+}

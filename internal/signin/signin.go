@@ -1,0 +1,204 @@
+// Package signin is the way from the first page to a session. It owns pending sign-ins.
+//
+// A pending sign-in is not a session (S2): it has its own table, cookie and type, and opens nothing but its next step.
+// It becomes a session in one transaction: the response is spent, the pending row deleted, the session begun.
+package signin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/policy"
+	"sallyport/internal/roster"
+	"sallyport/internal/secret"
+	"sallyport/internal/session"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+)
+
+// lifetime of a pending sign-in (S6).
+const lifetime = 10 * time.Minute
+
+// SignIn leads people in.
+type SignIn struct {
+	Parts
+}
+
+// Parts are what sign-in is made with.
+type Parts struct {
+	DB       *db.DB
+	Users    *user.Store
+	Roster   *roster.Roster
+	Sessions *session.Store
+	Throttle *throttle.Throttle
+	Trail    *audit.Trail
+	ReturnTo []string // origins a sign-in may lead to beside this site: "https://app.example.com"
+	Home     string   // where it leads without a wish
+	Clock    func() time.Time
+}
+
+func New(p Parts) *SignIn { return &SignIn{p} }
+
+// Keep stands at visit.Pending.
+func (s *SignIn) Keep(r *http.Request, v *visit.Visit) error {
+	token := visit.Cookie(r, visit.PendingCookie)
+	if token == "" {
+		return auth.ErrExpired
+	}
+	p, err := s.find(r.Context(), secret.Digest(token))
+	v.Pending.ReturnTo = p.ReturnTo // an expired one still says where it was going
+	if err != nil {
+		return err
+	}
+	v.Pending, v.Token = p, token
+	return nil
+}
+
+// KeepEnrolling stands at visit.Enrolling. Who has a factor must use it: to add another in its place would be a way
+// around it.
+func (s *SignIn) KeepEnrolling(r *http.Request, v *visit.Visit) error {
+	if err := s.Keep(r, v); err != nil {
+		return err
+	}
+	f, err := s.Roster.Facts(r.Context(), s.DB, v.Pending.User, v.Pending.Proofs)
+	if err != nil {
+		return err
+	}
+	if policy.Next(f).Need != policy.Enrolling {
+		return auth.ErrForbidden
+	}
+	return nil
+}
+
+// begin goes on from a first proof: to a session, or to what is still needed.
+func (s *SignIn) begin(ctx context.Context, a auth.Attempt, claim auth.Claim, returnTo string) (Answer, error) {
+	var answer Answer
+	err := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		proof, err := claim(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := s.Throttle.Succeeded(ctx, tx, a); err != nil {
+			return err
+		}
+		answer, err = s.next(ctx, tx, a.User, []auth.Proof{proof}, returnTo)
+		return err
+	})
+	return answer, err
+}
+
+// next asks policy what a sign-in with these proofs needs, and does it.
+func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, returnTo string) (Answer, error) {
+	f, err := s.Roster.Facts(ctx, tx, u, proofs)
+	if err != nil {
+		return Answer{}, err
+	}
+	switch step := policy.Next(f); step.Need {
+	case policy.Nothing:
+		if !step.Due.IsZero() {
+			if err := s.Users.BeginGrace(ctx, tx, u.ID, step.Due); err != nil {
+				return Answer{}, err
+			}
+		}
+		return s.finish(ctx, tx, u, proofs, returnTo)
+	case policy.Second:
+		return s.hold(ctx, tx, f, Answer{State: "second_factor", Factors: roster.Offers(step.Accepts), Next: "/signin/" + string(step.Accepts[0].Kind)}, returnTo)
+	case policy.Enrolling:
+		return s.hold(ctx, tx, f, Answer{State: "enrolment", Factors: s.enrollable(), Next: "/signin/enrol"}, returnTo)
+	case policy.Denied:
+		return Answer{}, auth.ErrWrong
+	}
+	return Answer{}, errors.New("policy needs something that sign-in does not know")
+}
+
+// hold stores a pending sign-in.
+func (s *SignIn) hold(ctx context.Context, tx auth.Tx, f policy.Facts, a Answer, returnTo string) (Answer, error) {
+	token := secret.NewToken()
+	err := s.insert(ctx, tx, secret.Digest(token), auth.Pending{ID: secret.NewID(), User: f.User, Proofs: f.Proofs, ReturnTo: returnTo, Expires: f.Now.Add(lifetime)})
+	a.Cookies = visit.Cookies{visit.Issue(visit.PendingCookie, token)}
+	return a, err
+}
+
+// prove goes on from a second proof. The pending sign-in is spent in the same transaction, so of two right responses
+// at once one wins.
+func (s *SignIn) prove(ctx context.Context, a auth.Attempt, claim auth.Claim) (Answer, error) {
+	v := visit.Of(ctx)
+	var answer Answer
+	err := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		proof, err := claim(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := s.spend(ctx, tx, secret.Digest(v.Token)); err != nil {
+			return err
+		}
+		if err := s.Throttle.Succeeded(ctx, tx, a); err != nil {
+			return err
+		}
+		answer, err = s.next(ctx, tx, v.Pending.User, append(v.Pending.Proofs, proof), v.Pending.ReturnTo)
+		return err
+	})
+	return answer, err
+}
+
+// enrolled goes on from a factor that was set up on the way. The new security epoch voids whatever else was begun with
+// the password alone.
+func (s *SignIn) enrolled(ctx context.Context, tx auth.Tx, proof auth.Proof) (Answer, error) {
+	v := visit.Of(ctx)
+	if err := s.spend(ctx, tx, secret.Digest(v.Token)); err != nil {
+		return Answer{}, err
+	}
+	u := v.Pending.User
+	var err error
+	if u.Epoch, err = s.Users.Bump(ctx, tx, u.ID); err != nil {
+		return Answer{}, err
+	}
+	return s.next(ctx, tx, u, append(v.Pending.Proofs, proof), v.Pending.ReturnTo)
+}
+
+func (s *SignIn) finish(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, returnTo string) (Answer, error) {
+	cookies, err := s.Sessions.Start(ctx, tx, u, proofs)
+	return Answer{State: "signed_in", Next: returnTo, Cookies: cookies}, err
+}
+
+// failed leaves a row of a wrong response and says how many are left.
+func (s *SignIn) failed(ctx context.Context, a auth.Attempt, kind auth.Kind, err error) error {
+	if !errors.Is(err, auth.ErrWrong) {
+		return err
+	}
+	pending := visit.Of(ctx).Pending.ID != ""
+	recorded := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		if pending && a.Left == 0 { // this sign-in is over
+			if err := s.spend(ctx, tx, secret.Digest(visit.Of(ctx).Token)); err != nil && !errors.Is(err, auth.ErrExpired) {
+				return err
+			}
+		}
+		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.SignInFailed, User: a.User.ID, Detail: map[string]string{"factor": string(kind)}})
+	})
+	switch {
+	case recorded != nil:
+		return recorded
+	case !pending:
+		return auth.ErrWrong
+	case a.Left == 0:
+		return errUsedUp
+	}
+	return auth.WrongError{Left: a.Left}
+}
+
+// errUsedUp ends a sign-in after too many wrong codes.
+var errUsedUp = usedUp{}
+
+type usedUp struct{}
+
+func (usedUp) Error() string        { return "too many wrong codes in this sign-in" }
+func (usedUp) Is(target error) bool { return target == auth.ErrExpired }
+
+func decode(proofs []byte) (some []auth.Proof, err error) { return some, json.Unmarshal(proofs, &some) }

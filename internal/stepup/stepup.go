@@ -1,0 +1,212 @@
+// Package stepup asks a signed-in person for fresh proof before a dangerous act. The act itself waits in web (resume.go).
+package stepup
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/policy"
+	"sallyport/internal/roster"
+	"sallyport/internal/session"
+	"sallyport/internal/throttle"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// StepUp raises sessions.
+type StepUp struct {
+	Parts
+}
+
+// Parts are what step-up is made with.
+type Parts struct {
+	DB       *db.DB
+	Roster   *roster.Roster
+	Sessions *session.Store
+	Throttle *throttle.Throttle
+	Trail    *audit.Trail
+	Clock    func() time.Time
+}
+
+func New(p Parts) *StepUp { return &StepUp{p} }
+
+// Keep stands at visit.Fresh.
+func (s *StepUp) Keep(r *http.Request, v *visit.Visit) error {
+	if err := s.Sessions.Keep(r, v); err != nil {
+		return err
+	}
+	step, err := s.next(r.Context(), v.Session)
+	switch {
+	case err != nil:
+		return err
+	case step.Need == policy.Nothing:
+		return nil
+	case step.Need == policy.Second:
+		return auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
+	}
+	return auth.ErrForbidden
+}
+
+// next asks policy what a dangerous act needs in this session (U2, U3).
+func (s *StepUp) next(ctx context.Context, now auth.Session) (policy.Step, error) {
+	f, err := s.Roster.Facts(ctx, s.DB, now.User, now.Proofs)
+	if err != nil {
+		return policy.Step{}, err
+	}
+	first, err := s.Roster.First().Enrolments(ctx, s.DB, now.User.ID)
+	if err != nil {
+		return policy.Step{}, err
+	}
+	return policy.StepUp(f, now.FreshUntil, first), nil
+}
+
+// Routes is one proof for every factor, on both faces.
+func (s *StepUp) Routes() []web.Route {
+	routes := []web.Route{web.On(visit.SignedIn, "GET /stepup", s.state, web.About{
+		Does: "Say whether a fresh proof is needed, and by which factors",
+		Page: web.Dialog(files, "stepup.html"),
+	})}
+	for _, f := range s.factors() {
+		prompt := f.Prompt()
+		prove := func(ctx context.Context, in Response) (Raised, error) { return s.prove(ctx, f, in.Response) }
+		label := "code"
+		if f == s.Roster.First() {
+			label = "password"
+		}
+		routes = append(routes, web.On(visit.SignedIn, "POST /stepup/"+string(f.Kind()), prove, web.About{
+			Does:     "Prove again: " + prompt.Title,
+			On:       "/stepup",
+			Then:     web.HeldAct,
+			Throttle: label,
+			Asks:     prompt,
+			Words:    prompt.Words,
+		}))
+	}
+	return routes
+}
+
+type (
+	State struct {
+		Fresh   bool         `json:"fresh"`
+		Until   time.Time    `json:"fresh_until"`
+		Accepts []auth.Offer `json:"accepts" doc:"what counts as proof"`
+		Window  int          `json:"-"`
+		Asks    []Ask        `json:"-"`
+	}
+	// An Ask is one accepted factor on the page.
+	Ask struct {
+		Kind auth.Kind
+		*web.Prompt
+		Form web.Part
+	}
+	Response struct {
+		Response auth.Secret `json:"*"`
+	}
+	Raised struct {
+		visit.Cookies `json:"-"`
+		Until         time.Time `json:"fresh_until"`
+	}
+)
+
+func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
+	now := visit.Of(ctx).Session
+	fresh, err := s.next(ctx, now)
+	if err != nil {
+		return State{}, err
+	}
+	now.FreshUntil = time.Time{}
+	step, err := s.next(ctx, now)
+	if err != nil {
+		return State{}, err
+	}
+	out := State{Fresh: fresh.Need == policy.Nothing, Until: visit.Of(ctx).Session.FreshUntil,
+		Accepts: roster.Offers(step.Accepts), Window: int(s.Roster.Rules().StepUp.Minutes())}
+	for _, f := range s.factors() {
+		var some []auth.Enrolment
+		for _, e := range step.Accepts {
+			if e.Kind == f.Kind() {
+				some = append(some, e)
+			}
+		}
+		if len(some) > 0 {
+			prompt := f.Prompt()
+			out.Asks = append(out.Asks, Ask{f.Kind(), prompt, prompt.Fields(some)})
+		}
+	}
+	return out, nil
+}
+
+func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret) (Raised, error) {
+	v := visit.Of(ctx)
+	now := v.Session
+	now.FreshUntil = time.Time{}
+	step, err := s.next(ctx, now)
+	if err != nil {
+		return Raised{}, err
+	}
+	if !slices.ContainsFunc(step.Accepts, func(e auth.Enrolment) bool { return e.Kind == f.Kind() }) {
+		return Raised{}, auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
+	}
+	rule := throttle.CodeByAccount
+	if f == s.Roster.First() {
+		rule = throttle.PasswordByAccount
+	}
+	attempt, err := s.Throttle.Take(ctx, now.User, rule.For(string(now.User.ID)))
+	if err != nil {
+		return Raised{}, err
+	}
+	claim, err := f.Verify(ctx, attempt, response)
+	if err != nil {
+		return Raised{}, s.failed(ctx, now.User.ID, f.Kind(), err)
+	}
+	until := s.Clock().Add(s.Roster.Rules().StepUp)
+	raised := Raised{Until: until}
+	err = s.DB.Tx(ctx, func(tx auth.Tx) error {
+		proof, err := claim(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := s.Throttle.Succeeded(ctx, tx, attempt); err != nil {
+			return err
+		}
+		if raised.Cookies, err = s.Sessions.Raise(ctx, tx, proof, until); err != nil {
+			return err
+		}
+		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.StepUpDone, User: now.User.ID, Detail: map[string]string{"factor": string(f.Kind())}})
+	})
+	return raised, s.failed(ctx, now.User.ID, f.Kind(), err)
+}
+
+// failed leaves a row of a wrong response.
+func (s *StepUp) failed(ctx context.Context, u auth.UserID, kind auth.Kind, err error) error {
+	if !errors.Is(err, auth.ErrWrong) {
+		return err
+	}
+	recorded := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.StepUpFailed, User: u, Detail: map[string]string{"factor": string(kind)}})
+	})
+	if recorded != nil {
+		return recorded
+	}
+	return err
+}
+
+// factors are all that people can be asked for, the second ones first.
+func (s *StepUp) factors() (some []web.Prompter) {
+	for _, f := range append(slices.Clone(s.Roster.Second()), s.Roster.First()) {
+		if p, ok := f.(web.Prompter); ok {
+			some = append(some, p)
+		}
+	}
+	return some
+}

@@ -1,0 +1,128 @@
+package user
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+)
+
+//go:embed schema
+var embedded embed.FS
+
+// Schema is the table users.
+var Schema, _ = fs.Sub(embedded, "schema")
+
+// Columns are what Fields scans, of a table users that the query calls u.
+const Columns = `u.id, u.login, u.name, u.role, u.security_epoch, u.disabled, u.mfa_off, u.mfa_due_at, u.added_at`
+
+// Fields is where Columns go.
+func Fields(u *auth.User) []any {
+	return []any{&u.ID, &u.Login, &u.Name, &u.Role, &u.Epoch, &u.Disabled, &u.MFAOff, db.Stamp(&u.MFADue), db.Stamp(&u.Added)}
+}
+
+// Signal is the topic on which nodes hear that something about a user changed; the payload is the id.
+const Signal = "user"
+
+// A Store is the table users.
+type Store struct{ db *db.DB }
+
+func NewStore(d *db.DB) *Store { return &Store{d} }
+
+// Find is the user with a login, or auth.ErrNotFound.
+func (s *Store) Find(ctx context.Context, login string) (auth.User, error) {
+	return one(s.db.QueryRowContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.login_key = $1`, Key(login)))
+}
+
+// Get is the user with an id, or auth.ErrNotFound.
+func (s *Store) Get(ctx context.Context, id auth.UserID) (auth.User, error) {
+	return one(s.db.QueryRowContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.id = $1`, id))
+}
+
+// Each calls f for every user in order of login. An error of f ends it.
+func (s *Store) Each(ctx context.Context, f func(auth.User) error) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT `+Columns+` FROM users u ORDER BY u.login_key`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u auth.User
+		if err := rows.Scan(Fields(&u)...); err != nil {
+			return err
+		}
+		if err := f(u); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Empty is true before the first user.
+func (s *Store) Empty(ctx context.Context) (bool, error) {
+	var found bool
+	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&found)
+	return !found, err
+}
+
+// Add stores a new user. A login that somebody has already is an auth.InvalidError.
+func (s *Store) Add(ctx context.Context, tx auth.Tx, u auth.User) error {
+	err := db.One(tx.ExecContext(ctx, `INSERT INTO users (id, login, login_key, name, role, security_epoch, added_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (login_key) DO NOTHING`,
+		u.ID, u.Login, Key(u.Login), u.Name, u.Role, u.Epoch, db.Micros(u.Added)))
+	if errors.Is(err, auth.ErrNotFound) {
+		return auth.InvalidError{Field: "email", Why: "belongs to somebody already"}
+	}
+	return err
+}
+
+// Rename changes how a person is called.
+func (s *Store) Rename(ctx context.Context, tx auth.Tx, id auth.UserID, name string) error {
+	return s.change(ctx, tx, id, `UPDATE users SET name = $2 WHERE id = $1`, name)
+}
+
+// Disable keeps a person out from now on.
+func (s *Store) Disable(ctx context.Context, tx auth.Tx, id auth.UserID) error {
+	return s.change(ctx, tx, id, `UPDATE users SET disabled = TRUE, security_epoch = security_epoch + 1 WHERE id = $1`)
+}
+
+// SwitchMFA stores the person's own choice.
+func (s *Store) SwitchMFA(ctx context.Context, tx auth.Tx, id auth.UserID, off bool) error {
+	return s.change(ctx, tx, id, `UPDATE users SET mfa_off = $2 WHERE id = $1`, off)
+}
+
+// BeginGrace notes until when a person may go on without a required factor, once.
+func (s *Store) BeginGrace(ctx context.Context, tx auth.Tx, id auth.UserID, due time.Time) error {
+	return s.change(ctx, tx, id, `UPDATE users SET mfa_due_at = CASE WHEN mfa_due_at = 0 THEN CAST($2 AS BIGINT) ELSE mfa_due_at END WHERE id = $1`, db.Micros(due))
+}
+
+// Bump voids all that was issued to a user so far and says which epoch began.
+func (s *Store) Bump(ctx context.Context, tx auth.Tx, id auth.UserID) (epoch int64, err error) {
+	err = tx.QueryRowContext(ctx, `UPDATE users SET security_epoch = security_epoch + 1 WHERE id = $1 RETURNING security_epoch`, id).Scan(&epoch)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = auth.ErrNotFound
+	}
+	if err != nil {
+		return 0, err
+	}
+	return epoch, s.db.Signal(ctx, tx, Signal, string(id))
+}
+
+func (s *Store) change(ctx context.Context, tx auth.Tx, id auth.UserID, statement string, args ...any) error {
+	if err := db.One(tx.ExecContext(ctx, statement, append([]any{id}, args...)...)); err != nil {
+		return err
+	}
+	return s.db.Signal(ctx, tx, Signal, string(id))
+}
+
+func one(row *sql.Row) (u auth.User, err error) {
+	if err = row.Scan(Fields(&u)...); errors.Is(err, sql.ErrNoRows) {
+		err = auth.ErrNotFound
+	}
+	return u, err
+}

@@ -1,0 +1,92 @@
+// Package visit is one request as the rest of the server knows it: who stands at the door, and at which guard.
+//
+// A handler may trust that what its guard promises is there. Only a [Keeper] puts it there.
+package visit
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"sallyport/internal/auth"
+)
+
+// A Guard names what a request must bring before a handler runs.
+type Guard string
+
+const (
+	Public    Guard = "public"
+	Pending   Guard = "pending"   // a sign-in under way
+	Enrolling Guard = "enrolling" // a sign-in that lacks nothing but a second factor nobody has set up yet
+	SignedIn  Guard = "signed in" // a session
+	Fresh     Guard = "fresh"     // a session with a recent step-up
+)
+
+// A Keeper stands at a guard. It notes on the visit whom the request belongs to, or refuses with an error of auth.
+type Keeper func(r *http.Request, v *Visit) error
+
+// A Visit is what is known about one request.
+type Visit struct {
+	auth.Origin
+	Session auth.Session // behind SignedIn and Fresh
+	Pending auth.Pending // behind Pending and Enrolling
+	Token   auth.Secret  // of the cookie that the guard accepted, to replace or end what it opens
+	Former  auth.Secret  // the session cookie that came along, whatever it is worth
+	Answer  []byte       // what a swift route says, made once per session
+}
+
+// Person is whose visit this is: signed in, or on the way.
+func (v *Visit) Person() auth.User {
+	if v.Session.ID != "" {
+		return v.Session.User
+	}
+	return v.Pending.User
+}
+
+type key struct{}
+
+// With puts a visit into a context: the shell for a request, a test for a handler.
+func With(ctx context.Context, v *Visit) context.Context {
+	return auth.WithOrigin(context.WithValue(ctx, key{}, v), &v.Origin)
+}
+
+// Of is the visit a handler answers.
+func Of(ctx context.Context) *Visit { return ctx.Value(key{}).(*Visit) }
+
+// The cookies. The prefix binds them to host, path and TLS; browsers keep them on http://localhost too.
+const (
+	SessionCookie = "__Host-session"
+	PendingCookie = "__Host-signin"
+)
+
+// Cookies, embedded in an Out as `json:"-"`, are set on both faces.
+type Cookies []http.Cookie
+
+// Issued is how the shell finds them.
+func (c Cookies) Issued() Cookies { return c }
+
+// Issue makes a cookie that lives as long as the browser; what it opens has its own end on the server.
+func Issue(name string, value auth.Secret) http.Cookie {
+	return http.Cookie{Name: name, Value: string(value), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+}
+
+// Clear takes a cookie back.
+func Clear(name string) http.Cookie {
+	c := Issue(name, "")
+	c.MaxAge = -1
+	return c
+}
+
+// Cookie reads one, "" if there is none. Request.Cookie would build every cookie of the request first.
+func Cookie(r *http.Request, name string) auth.Secret {
+	for _, line := range r.Header["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			if n, value, _ := strings.Cut(strings.TrimSpace(pair), "="); n == name {
+				return auth.Secret(value)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+// Makes pages quicker where there is JavaScript. Without this file everything still works: dialogs are pages, step-up
+// resumes the act on the server (resume.go), and times stand in UTC.
+'use strict';
+
+// A link or form that asks something first carries data-dialog or data-fresh.
+document.addEventListener('click', async (event) => {
+  const link = event.target.closest('a[data-dialog]');
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  if (await openDialog(link.href) !== 'done') link.focus();
+});
+
+document.addEventListener('submit', async (event) => {
+  const act = event.target, pressed = event.submitter;
+  if (!act.matches('form[data-fresh]') || act.dataset.fresh === 'now') return;
+  event.preventDefault();
+  const state = await fetch('/api/v1/stepup');
+  if (!state.ok || (await state.json()).fresh || await openDialog('/stepup') === 'proved') {
+    act.dataset.fresh = 'now'; // signed out, fresh or just proved: the server has the last word
+    act.requestSubmit(pressed);
+  } else {
+    pressed.focus();
+  }
+});
+
+// openDialog shows the dialog of another page on this one. What a fresh proof must come before is shown after it.
+async function openDialog(address) {
+  const answer = await fetch(address);
+  const found = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('dialog');
+  if (!found) { location = answer.url; return 'done'; }
+  const dialog = document.adoptNode(found);
+  dialog.removeAttribute('open');
+  document.body.append(dialog);
+  const closed = new Promise((resolve) => dialog.addEventListener('close', () => { dialog.remove(); resolve(dialog.returnValue); }));
+  dialog.addEventListener('click', (e) => { if (e.target.closest('[data-cancel]')) { e.preventDefault(); dialog.close(); } });
+  dialog.addEventListener('submit', (e) => { if (e.target.matches('[data-stepup]')) prove(e, dialog); });
+  enhance(dialog);
+  dialog.showModal();
+  const result = await closed;
+  return result === 'proved' && !address.endsWith('/stepup') ? openDialog(address) : result;
+}
+
+// prove sends a step-up form over the API, so that the page stays.
+async function prove(event, dialog) {
+  event.preventDefault();
+  const form = event.target, input = form.querySelector('input:not([type=hidden]):not([hidden])');
+  const fields = Object.fromEntries([...new FormData(form)].filter(([name]) => !name.startsWith('held_')));
+  const answer = await fetch('/api/v1' + new URL(form.action).pathname, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
+  });
+  if (answer.ok) return dialog.close('proved');
+  if (answer.status === 401) { location.reload(); return; }
+  const problem = await answer.json();
+  let said = form.querySelector('.error');
+  if (!said) {
+    said = document.createElement('p');
+    said.className = 'error';
+    said.id = input.id + '-said';
+    said.setAttribute('role', 'alert');
+    input.closest('.field').append(said);
+  }
+  input.setAttribute('aria-invalid', 'true');
+  input.setAttribute('aria-describedby', said.id);
+  said.textContent = problem.errors ? 'This ' + problem.errors[0].detail + '.' : problem.detail;
+  input.select();
+}
+
+function enhance(root) {
+  for (const button of root.querySelectorAll('button[aria-controls][aria-pressed]')) {
+    button.addEventListener('click', () => {
+      const input = document.getElementById(button.getAttribute('aria-controls'));
+      const show = input.type === 'password';
+      input.type = show ? 'text' : 'password';
+      button.setAttribute('aria-pressed', show);
+      button.textContent = show ? 'Hide' : 'Show';
+    });
+  }
+  for (const button of root.querySelectorAll('button[data-copy]')) {
+    const label = button.lastChild, text = label.textContent;
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.replaceAll(/\s/g, ''));
+      label.textContent = 'Copied';
+      setTimeout(() => { label.textContent = text; }, 2000);
+    });
+  }
+  for (const time of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(time.dateTime), clock = time.textContent.includes(':');
+    const day = at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short', year: 'numeric' });
+    const today = at.toDateString() === new Date().toDateString();
+    time.title = at.toString();
+    if (clock) time.textContent = (today ? 'today' : day) + ', ' + at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+    else time.textContent = today ? 'today' : day;
+  }
+  // Enter and a double click send a form once.
+  for (const form of root.querySelectorAll('form[method=post]:not([data-fresh]):not([data-stepup])')) {
+    form.addEventListener('submit', (e) => { if (form.dataset.sent) e.preventDefault(); form.dataset.sent = 'yes'; });
+  }
+}
+
+// A page out of the back-forward cache has not sent anything yet.
+addEventListener('pageshow', (e) => { if (e.persisted) for (const form of document.forms) delete form.dataset.sent; });
+
+enhance(document);

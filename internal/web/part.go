@@ -1,0 +1,62 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"html/template"
+	"io/fs"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/visit"
+)
+
+// A Part is a piece of a page that another folder draws: how a factor asks, or what it shows on the Security page.
+type Part struct {
+	from *template.Template
+	name string
+	Data any
+}
+
+// Parts reads a file of parts, each a {{define}}.
+func Parts(from fs.FS, file string) func(name string, data any) Part {
+	t := template.Must(template.Must(base.Clone()).ParseFS(from, file))
+	return func(name string, data any) Part { return Part{t, name, data} }
+}
+
+// Draw shows a part within a page. The part is given the page's view and its own Data.
+func (v View) Draw(p Part) (template.HTML, error) {
+	var b bytes.Buffer
+	err := p.from.ExecuteTemplate(&b, p.name, struct {
+		View
+		Data any
+	}{v, p.Data})
+	return template.HTML(b.String()), err // it comes from a template, which has escaped it
+}
+
+// A Prompt is how a factor asks for its response, on whatever page and over the API.
+type Prompt struct {
+	Field string // the name of the response: "code"
+	Max   int    // code points
+	Doc   string // for OpenAPI
+	Words Words  // for a wrong response
+
+	Icon, Title, Hint string                      // in a list of ways: "app", "Authenticator app", "A code from ..."
+	Ask               string                      // heading of a page of its own: "Enter the code from your app"
+	Fields            func([]auth.Enrolment) Part // the labelled inputs
+}
+
+// A Prompter is a factor that people are asked for.
+type Prompter interface {
+	auth.Factor
+	Prompt() *Prompt
+}
+
+// An Enroller is a factor that can be set up in the middle of a sign-in too. Its routes stand below at, behind guard;
+// done is called in the transaction that makes the enrolment real and says what comes next.
+type Enroller interface {
+	Prompter
+	Enrol(at string, guard visit.Guard, done EnrolDone) []Route
+}
+
+// EnrolDone goes on from a fresh enrolment, which is proved by having been enrolled.
+type EnrolDone func(ctx context.Context, tx auth.Tx, p auth.Proof) (Onward, error)
