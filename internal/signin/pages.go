@@ -93,6 +93,7 @@ type (
 		Factors []auth.Offer `json:"factors" doc:"any of them will do; the strongest, most recently used first"`
 		Login   string       `json:"login"`
 		Asks    *web.Prompt  `json:"-"`
+		Lead    web.Part     `json:"-"`
 		Fields  web.Part     `json:"-"`
 		Others  []Way        `json:"-"`
 	}
@@ -175,7 +176,7 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 		}
 		prompt := prompter.Prompt()
 		if factor.Kind() == kind {
-			out.Asks, out.Fields = prompt, prompt.Fields(some)
+			out.Asks, out.Lead, out.Fields = prompt, prompt.Lead(some), prompt.Fields(some)
 		} else {
 			out.Others = append(out.Others, Way{factor.Kind(), prompt})
 		}

@@ -107,7 +107,7 @@ type (
 	Ask struct {
 		Kind auth.Kind
 		*web.Prompt
-		Form web.Part
+		Lead, Form web.Part
 	}
 	Response struct {
 		Response auth.Secret `json:"*"`
@@ -140,7 +140,7 @@ func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 		}
 		if len(some) > 0 {
 			prompt := f.Prompt()
-			out.Asks = append(out.Asks, Ask{f.Kind(), prompt, prompt.Fields(some)})
+			out.Asks = append(out.Asks, Ask{f.Kind(), prompt, prompt.Lead(some), prompt.Fields(some)})
 		}
 	}
 	return out, nil

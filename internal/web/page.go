@@ -65,9 +65,10 @@ func (v View) Wrong(name string) string {
 	return ""
 }
 
-// Banner is the problem that stands on top of the page: one that no single field shows.
+// Banner is the problem that stands on top of the page: one that no single field shows. To be asked for step-up is
+// none; it stands in the heading.
 func (v View) Banner() *Problem {
-	if v.Problem == nil || v.Problem.field != "" {
+	if v.Problem == nil || v.Problem.field != "" || v.Problem.Kind() == "step-up" {
 		return nil
 	}
 	return v.Problem
@@ -161,8 +162,6 @@ func (f pageFace) refuse(w *response, req *http.Request, r *Route, p Problem) {
 		if req.Method == http.MethodGet { // the page to go back to is not the one that asks
 			view.Back = f.Home
 		}
-		// To ask is no refusal of what was typed; it stands in the heading.
-		view.Problem = nil
 	}
 	// The page itself may be what fails; then nothing of it can be shown.
 	if stands == nil || stands == r || p.Status == http.StatusNotFound || p.Status >= 500 && p.Status != 503 {

@@ -42,6 +42,7 @@ type Prompt struct {
 
 	Icon, Title, Hint string                      // in a list of ways: "app", "Authenticator app", "A code from ..."
 	Ask               string                      // heading of a page of its own: "Enter the code from your app"
+	Lead              func([]auth.Enrolment) Part // a sentence on what to do
 	Fields            func([]auth.Enrolment) Part // the labelled inputs
 }
 

@@ -32,7 +32,8 @@ func (t *TOTP) Prompt() *web.Prompt {
 		Words: wrongCode,
 		Icon:  "app", Title: "Authenticator app", Hint: "A code from an app on your phone",
 		Ask:    "Enter the code from your app",
-		Fields: func(some []auth.Enrolment) web.Part { return part("fields", some) },
+		Lead:   func(some []auth.Enrolment) web.Part { return part("lead", some) },
+		Fields: func([]auth.Enrolment) web.Part { return part("fields", nil) },
 	}
 }
 
