@@ -72,7 +72,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := rules.Check([]auth.Kind{totp.Kind}); err != nil {
 		return nil, err
 	}
-	keys, err := secret.LoadRing(c.KeysPath())
+	keys, err := secret.OpenKeys(c.KeysPath())
 	if err != nil {
 		return nil, err
 	}

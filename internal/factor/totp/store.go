@@ -75,6 +75,15 @@ func (t *TOTP) spend(ctx context.Context, tx auth.Tx, id auth.EnrolmentID, step 
 		id, step, db.Micros(now))))
 }
 
+// reseal moves a secret to the newest key, the next time it is used after a rotation.
+func (t *TOTP) reseal(ctx context.Context, tx auth.Tx, a authenticator, secret []byte) error {
+	if !t.Keys.NeedsReseal(a.sealed) {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE totp SET secret = $2 WHERE id = $1`, a.id, t.Keys.Seal(secret, "totp", string(a.id), "secret"))
+	return err
+}
+
 // confirm names the authenticator and spends the step that proved it, if it still waits for that.
 func (t *TOTP) confirm(ctx context.Context, tx auth.Tx, id auth.EnrolmentID, name string, step int64, now time.Time) error {
 	return wrongIfGone(db.One(tx.ExecContext(ctx, `UPDATE totp SET confirmed = TRUE, name = $2, last_step = $3, added_at = $4, last_used_at = $4

@@ -34,7 +34,7 @@ type TOTP struct {
 // Parts are what the factor is made with.
 type Parts struct {
 	DB       *db.DB
-	Keys     *secret.Ring
+	Keys     *secret.Keys
 	Trail    *audit.Trail
 	Throttle *throttle.Throttle
 	Roster   *roster.Roster
@@ -75,7 +75,10 @@ func (t *TOTP) Verify(ctx context.Context, a auth.Attempt, response auth.Secret)
 		}
 		if step := match(secret, code, now, one.lastStep); step > 0 {
 			return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
-				return prove(one.id, now), t.spend(ctx, tx, one.id, step, now)
+				if err := t.spend(ctx, tx, one.id, step, now); err != nil {
+					return auth.Proof{}, err
+				}
+				return prove(one.id, now), t.reseal(ctx, tx, one, secret)
 			}, nil
 		}
 	}

@@ -1,0 +1,182 @@
+package app_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/app"
+	"sallyport/internal/auth"
+	"sallyport/internal/config"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+)
+
+const password = "correct horse battery"
+
+func addUser(t *testing.T, a *app.App, login string) auth.User {
+	t.Helper()
+	u, err := user.New(auth.UserID("u-"+login), login, "Somebody", auth.Member, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hashed, err := a.Passwords.Prepare(t.Context(), u, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = a.DB.Tx(t.Context(), func(tx auth.Tx) error {
+		if err := a.Users.Add(t.Context(), tx, u); err != nil {
+			return err
+		}
+		return a.Passwords.Set(t.Context(), tx, u.ID, hashed)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// ask sends a request as a form or as JSON and keeps no cookies.
+func ask(a *app.App, method, path, body string, cookies ...http.Cookie) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, "http://localhost:8080"+path, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if strings.HasPrefix(path, "/api/") {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, c := range cookies {
+		req.AddCookie(&c)
+	}
+	w := httptest.NewRecorder()
+	a.Site.ServeHTTP(w, req)
+	return w
+}
+
+// signedIn is a session with the password alone.
+func signedIn(t *testing.T, a *app.App, login string) http.Cookie {
+	t.Helper()
+	return cookie(t, ask(a, "POST", "/api/v1/signin", `{"login":"`+login+`","password":"`+password+`"}`), visit.SessionCookie)
+}
+
+func cookie(t *testing.T, w *httptest.ResponseRecorder, name string) http.Cookie {
+	t.Helper()
+	for _, c := range w.Result().Cookies() {
+		if c.Name == name && c.Value != "" {
+			return *c
+		}
+	}
+	t.Fatalf("no cookie %s: %d %s", name, w.Code, w.Body)
+	return http.Cookie{}
+}
+
+// refused is what somebody was refused, the same word on both faces, or "" if it went on.
+func refused(w *httptest.ResponseRecorder) string {
+	switch to := w.Header().Get("Location"); {
+	case strings.HasPrefix(to, "/signin?return_to"):
+		return "not-signed-in"
+	case w.Code < 400:
+		return ""
+	case strings.Contains(w.Header().Get("Content-Type"), "json"):
+		_, kind, _ := strings.Cut(w.Body.String(), "/problems/")
+		kind, _, _ = strings.Cut(kind, `"`)
+		return kind
+	}
+	return map[int]string{401: "expired", 403: "step-up", 404: "not-found", 409: "conflict", 422: "invalid"}[w.Code]
+}
+
+// What the page refuses, the API refuses: every route, for nobody, for a pending sign-in, and for a session that has
+// not stepped up. R1, S2, U1
+func TestBothFacesRefuseTheSamePeople(t *testing.T) {
+	a := start(t)
+	addUser(t, a, "ada@example.com")
+	eve := addUser(t, a, "eve@example.com")
+	enrolled(t, a, eve)
+	pending := cookie(t, ask(a, "POST", "/api/v1/signin", `{"login":"eve@example.com","password":"`+password+`"}`), visit.PendingCookie)
+	session := signedIn(t, a, "ada@example.com")
+	for _, who := range []struct {
+		name   string
+		cookie http.Cookie
+		opens  []visit.Guard
+	}{
+		{"nobody", http.Cookie{Name: "x", Value: "y"}, []visit.Guard{visit.Public}},
+		{"a pending sign-in", pending, []visit.Guard{visit.Public, visit.Pending}},
+		{"a pending sign-in as session", http.Cookie{Name: visit.SessionCookie, Value: pending.Value}, []visit.Guard{visit.Public}},
+		{"a session as pending sign-in", http.Cookie{Name: visit.PendingCookie, Value: session.Value}, []visit.Guard{visit.Public}},
+		{"a session without step-up", session, []visit.Guard{visit.Public, visit.SignedIn}},
+	} {
+		for _, r := range a.Site.Routes() {
+			if r.Method == "DELETE" && r.API == "/api/v1/session" || r.API == "/api/v1/signin" && r.Method == "DELETE" || r.API == "/api/v1/account/sessions" {
+				continue // would end what we try with
+			}
+			fill := strings.NewReplacer("{id}", "nothing")
+			api := refused(ask(a, r.Method, fill.Replace(r.API), "{}", who.cookie))
+			open := false
+			for _, g := range who.opens {
+				open = open || g == r.Guard
+			}
+			guards := api == "not-signed-in" || api == "expired" || api == "step-up" || api == "forbidden"
+			if guards == open {
+				t.Errorf("%s: %s %s (%s) answers %q", who.name, r.Method, r.API, r.Guard, api)
+			}
+			if r.Page == "" {
+				continue
+			}
+			method, path, _ := strings.Cut(r.Page, " ")
+			page := refused(ask(a, method, fill.Replace(path), url.Values{}.Encode(), who.cookie))
+			if guards && page != api && !(api == "forbidden" && page == "step-up") {
+				t.Errorf("%s: %s %s says %q, the page %q", who.name, r.Method, r.API, api, page)
+			}
+		}
+	}
+}
+
+// enrolled gives somebody an authenticator that no code fits.
+func enrolled(t *testing.T, a *app.App, u auth.User) {
+	t.Helper()
+	err := a.DB.Tx(context.Background(), func(tx auth.Tx) error {
+		_, err := tx.ExecContext(context.Background(), `INSERT INTO totp (id, user_id, secret, name, confirmed, added_at) VALUES ('t1', $1, $2, 'Phone', TRUE, 1)`, u.ID, []byte("sealed"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Every route that names a throttle is refused sooner or later, whatever it is sent. R3
+func TestEveryThrottleBites(t *testing.T) {
+	for _, r := range start(t).Site.Routes() {
+		if r.Throttle == "" || r.Guard == visit.Enrolling || r.Guard == visit.Pending || r.Throttle == "setup" {
+			continue // tried by the journeys, which have something to confirm
+		}
+		t.Run(r.API, func(t *testing.T) {
+			a := start(t, func(c *config.Config) { c.Password.MemoryKiB, c.Password.Iterations = 64, 1 })
+			u := addUser(t, a, "ada@example.com")
+			session := signedIn(t, a, "ada@example.com")
+			if strings.Contains(r.API, "stepup/totp") {
+				enrolled(t, a, u)
+			} else {
+				session = cookie(t, ask(a, "POST", "/api/v1/stepup/password", `{"password":"`+password+`"}`, session), visit.SessionCookie)
+			}
+			body := map[string]string{
+				"/api/v1/signin":           `{"login":"ada@example.com","password":"wrong"}`,
+				"/api/v1/stepup/totp":      `{"code":"000000"}`,
+				"/api/v1/account/password": `{"current":"wrong","password":"another good long one"}`,
+			}[r.API]
+			if body == "" {
+				body = `{"password":"wrong"}`
+			}
+			for range 11 {
+				if w := ask(a, r.Method, r.API, body, session); w.Code == 429 {
+					if w.Header().Get("Retry-After") == "" {
+						t.Error("it does not say when to come back")
+					}
+					return
+				}
+			}
+			t.Error("eleven wrong guesses were all checked")
+		})
+	}
+}

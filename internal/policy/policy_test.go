@@ -1,0 +1,360 @@
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/policy"
+)
+
+const (
+	app  auth.Kind = "totp"
+	key  auth.Kind = "passkey"
+	mail auth.Kind = "onetime"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// A fact changes what is true of somebody who is enrolled in nothing and proved nothing, where MFA is optional.
+type fact func(*policy.Facts)
+
+func facts(all ...fact) policy.Facts {
+	f := policy.Facts{Now: now, User: auth.User{ID: "u", Epoch: 1},
+		Rules: policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{app}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}}
+	for _, set := range all {
+		set(&f)
+	}
+	return f
+}
+
+func mfa(m policy.MFA) fact          { return func(f *policy.Facts) { f.Rules.MFA = m } }
+func counts(kinds ...auth.Kind) fact { return func(f *policy.Facts) { f.Rules.Factors = kinds } }
+func grace(days int) fact {
+	return func(f *policy.Facts) { f.Rules.Grace = time.Duration(days) * 24 * time.Hour }
+}
+func due(d time.Duration) fact            { return func(f *policy.Facts) { f.User.MFADue = now.Add(d) } }
+func lastFactor(l policy.LastFactor) fact { return func(f *policy.Facts) { f.Rules.LastFactor = l } }
+func proof(p auth.Proof) fact             { return func(f *policy.Facts) { f.Proofs = append(f.Proofs, p) } }
+func nobody(f *policy.Facts)              { f.User = auth.User{} }
+func disabled(f *policy.Facts)            { f.User.Disabled = true }
+func switchedOff(f *policy.Facts)         { f.User.MFAOff = true }
+
+func enrolled(k auth.Kind, id auth.EnrolmentID) fact {
+	return func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: id, Kind: k, Name: string(id)})
+	}
+}
+
+func proved(k auth.Kind, id auth.EnrolmentID, l auth.Level) auth.Proof {
+	amr := map[auth.Kind]string{"password": "pwd", app: "otp", key: "hwk", mail: "otp"}[k]
+	return auth.Proof{Kind: k, Enrolment: id, AMR: amr, Level: l, At: now}
+}
+
+var (
+	required = mfa(policy.Required)
+	off      = mfa(policy.Off)
+	unknown  = mfa("sometimes")
+	password = proof(proved("password", "password", auth.OneFactor))
+	code     = proof(proved(app, "phone", auth.OneFactor))
+	unlocked = proof(proved(key, "laptop", auth.MultiFactor)) // a passkey with user verification
+	mailed   = proof(proved(mail, "inbox", auth.None))        // satisfies a policy that names it, raises no level
+	phone    = enrolled(app, "phone")
+	tablet   = enrolled(app, "tablet")
+	inbox    = enrolled(mail, "inbox")
+)
+
+// S2, W1, W2, W4, R1, R6
+func TestNextAsksForWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		want  policy.Need
+	}{
+		"nobody is denied, whatever they proved":                  {facts(nobody, password, code), policy.Denied},
+		"a disabled person is denied, whatever they proved":       {facts(disabled, password, code, phone), policy.Denied},
+		"a disabled person is denied where MFA is off":            {facts(disabled, off, password), policy.Denied},
+		"without a proof nothing opens":                           {facts(), policy.Denied},
+		"without a proof nothing opens, MFA off":                  {facts(off), policy.Denied},
+		"a proof worth nothing opens nothing":                     {facts(off, mailed), policy.Denied},
+		"a proof of negative worth opens nothing":                 {facts(off, proof(proved("password", "password", -1))), policy.Denied},
+		"off: the password is enough":                             {facts(off, password), policy.Nothing},
+		"off: the password is enough with an authenticator":       {facts(off, password, phone), policy.Nothing},
+		"optional: the password is enough for who has no more":    {facts(password), policy.Nothing},
+		"optional: who has an authenticator is asked":             {facts(password, phone), policy.Second},
+		"optional: who switched MFA off is not asked":             {facts(password, phone, switchedOff), policy.Nothing},
+		"optional: what does not count here is not asked for":     {facts(password, inbox), policy.Nothing},
+		"optional: password and code are enough":                  {facts(password, phone, code), policy.Nothing},
+		"optional: the password twice is one factor":              {facts(password, password, phone), policy.Second},
+		"optional: two codes are one factor, but what was asked":  {facts(code, phone), policy.Nothing},
+		"required: the password alone is not enough":              {facts(required, password), policy.Enrolling},
+		"required: who has an authenticator is asked":             {facts(required, password, phone), policy.Second},
+		"required: switching MFA off changes nothing":             {facts(required, password, phone, switchedOff), policy.Second},
+		"required: switching off without a factor is no way out":  {facts(required, password, switchedOff), policy.Enrolling},
+		"required: password and code are enough":                  {facts(required, password, phone, code), policy.Nothing},
+		"required: what does not count here is no enrolment":      {facts(required, password, inbox), policy.Enrolling},
+		"required: a mailed code is enough where it counts":       {facts(required, counts(app, mail), password, inbox, mailed), policy.Nothing},
+		"required: a mailed code is not enough where it does not": {facts(required, password, phone, inbox, mailed), policy.Second},
+		"required: a passkey with user verification is enough":    {facts(required, counts(app, key), unlocked), policy.Nothing},
+		"grace: begins with the first sign-in that lacks one":     {facts(required, grace(7), password), policy.Nothing},
+		"grace: runs":                                {facts(required, grace(7), password, due(time.Second)), policy.Nothing},
+		"grace: is over at its end":                  {facts(required, grace(7), password, due(0)), policy.Enrolling},
+		"grace: does not begin again":                {facts(required, grace(7), password, due(-time.Hour)), policy.Enrolling},
+		"grace: is not for who has an authenticator": {facts(required, grace(7), password, phone), policy.Second},
+		"grace: is not for who proved nothing":       {facts(required, grace(7)), policy.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := policy.Next(c.facts); got.Need != c.want {
+				t.Errorf("needs %s, want %s", got.Need, c.want)
+			}
+		})
+	}
+}
+
+// R6: what cannot be made sense of is refused, and so is every proof that does not count here (W2).
+func TestNextRefusesWhatItCannotMakeSenseOf(t *testing.T) {
+	for name, f := range map[string]policy.Facts{
+		"an unknown rule, with the password":                  facts(unknown, password),
+		"an unknown rule, in a grace period":                  facts(unknown, grace(7), password),
+		"an unknown rule, in a grace period that runs":        facts(unknown, password, due(time.Hour)),
+		"no rule at all":                                      facts(mfa(""), grace(7), password),
+		"a level that does not exist":                         facts(required, proof(proved("password", "password", 3))),
+		"a code of a kind that does not count here":           facts(required, counts(key), password, phone, code),
+		"a passkey where passkeys do not count":               facts(required, unlocked),
+		"a code of a kind that does not count, none enrolled": facts(required, counts(key), password, code),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := policy.Next(f); got.Need == policy.Nothing {
+				t.Error("lets it through")
+			}
+		})
+	}
+}
+
+// W4: somebody whose grace period begins or runs hears when it ends.
+func TestTheEndOfAGracePeriodIsSaid(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		want  time.Time
+	}{
+		"it begins now":                {facts(required, grace(7), password), now.Add(7 * 24 * time.Hour)},
+		"it began before":              {facts(required, grace(7), password, due(time.Hour)), now.Add(time.Hour)},
+		"shortened, the promise holds": {facts(required, grace(1), password, due(72*time.Hour)), now.Add(72 * time.Hour)},
+		"it is over":                   {facts(required, grace(7), password, due(-1)), time.Time{}},
+		"nothing is required":          {facts(grace(7), password), time.Time{}},
+		"a factor is enrolled":         {facts(required, grace(7), password, phone), time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := policy.Next(c.facts); !got.Due.Equal(c.want) {
+				t.Errorf("due %v, want %v", got.Due, c.want)
+			}
+		})
+	}
+}
+
+// S3, W2: only what counts here is offered, in the order it came.
+func TestOnlyWhatCountsIsOffered(t *testing.T) {
+	got := policy.Next(facts(required, password, tablet, inbox, phone)).Accepts
+	if ids := idsOf(got); ids != "tablet phone" {
+		t.Error(ids)
+	}
+}
+
+// U1, U2, U3, R7
+func TestStepUpAsksForTheStrongestThereIs(t *testing.T) {
+	first := []auth.Enrolment{{ID: "password", Kind: "password"}}
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		fresh time.Duration // from now on
+		first []auth.Enrolment
+		need  policy.Need
+		by    string
+	}{
+		"the password is enough for who has nothing stronger":           {facts(password), 0, first, policy.Second, "password"},
+		"the password is not enough for who has an authenticator":       {facts(password, phone), 0, first, policy.Second, "phone"},
+		"unless this session proved it":                                 {facts(password, phone, code), 0, first, policy.Second, "phone password"},
+		"switching MFA off leaves step-up as it is":                     {facts(password, phone, switchedOff), 0, first, policy.Second, "phone"},
+		"MFA off for all leaves step-up as it is":                       {facts(off, password, phone), 0, first, policy.Second, "phone"},
+		"the password twice is no second factor":                        {facts(password, password, phone), 0, first, policy.Second, "phone"},
+		"what does not count here is nothing stronger":                  {facts(password, inbox), 0, first, policy.Second, "password"},
+		"within the window nothing is asked":                            {facts(password, phone), time.Microsecond, first, policy.Nothing, ""},
+		"at the end of the window it is":                                {facts(password), 0, first, policy.Second, "password"},
+		"after it, too":                                                 {facts(password), -time.Hour, first, policy.Second, "password"},
+		"nobody is denied within the window":                            {facts(nobody, password), time.Hour, first, policy.Denied, ""},
+		"a disabled person is denied within the window":                 {facts(disabled, password, code), time.Hour, first, policy.Denied, ""},
+		"without a proof there is no window":                            {facts(phone), time.Hour, first, policy.Denied, ""},
+		"who has nothing at all can prove nothing, and passes not":      {facts(unlocked), 0, nil, policy.Second, ""},
+		"a grace period is no window":                                   {facts(required, grace(7), password), 0, first, policy.Second, "password"},
+		"a passkey session may use the password only besides a passkey": {facts(counts(app, key), unlocked, enrolled(key, "laptop")), 0, first, policy.Second, "laptop password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := policy.StepUp(c.facts, now.Add(c.fresh), c.first)
+			if got.Need != c.need || idsOf(got.Accepts) != c.by {
+				t.Errorf("needs %s by %q, want %s by %q", got.Need, idsOf(got.Accepts), c.need, c.by)
+			}
+		})
+	}
+}
+
+// F2
+func TestTheLastFactorStaysWhereItIsNeeded(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		gone  auth.EnrolmentID
+		may   bool
+	}{
+		"one of two may go":                                   {facts(phone, tablet), "phone", true},
+		"one of two may go where MFA is required":             {facts(required, phone, tablet), "phone", true},
+		"the last stays":                                      {facts(phone), "phone", false},
+		"the last goes with a warning, policy warn":           {facts(phone, lastFactor(policy.Warn)), "phone", true},
+		"the last stays where MFA is required, whatever":      {facts(required, phone, lastFactor(policy.Warn)), "phone", false},
+		"the last stays where MFA is required, switched off":  {facts(required, phone, switchedOff), "phone", false},
+		"the last stays in a grace period":                    {facts(required, phone, grace(7), due(time.Hour)), "phone", false},
+		"the last goes once MFA is switched off":              {facts(phone, switchedOff), "phone", true},
+		"the last goes where MFA is off":                      {facts(off, phone), "phone", true},
+		"another that does not count here is no other":        {facts(phone, inbox), "phone", false},
+		"one that does not count may go beside one that does": {facts(phone, inbox), "inbox", true},
+		"somebody else's id takes nothing away":               {facts(phone), "theirs", true},
+		"an unknown rule keeps the last":                      {facts(unknown, phone), "phone", false},
+		"an unknown last_factor keeps the last":               {facts(phone, lastFactor("perhaps")), "phone", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := policy.MayRemove(c.facts, c.gone)
+			var conflict auth.ConflictError
+			switch {
+			case c.may && err != nil:
+				t.Error("refused: ", err)
+			case !c.may && err == nil:
+				t.Error("allowed")
+			case !c.may && !errors.As(err, &conflict):
+				t.Errorf("%T, want a conflict with a reason", err)
+			}
+		})
+	}
+}
+
+// F3
+func TestMFAIsSwitchedOffOnlyWhereItIsNotRequired(t *testing.T) {
+	for rule, may := range map[policy.MFA]bool{policy.Off: true, policy.Optional: true, policy.Required: false, "sometimes": false, "": false} {
+		err := policy.MayDisable(facts(mfa(rule), phone))
+		if (err == nil) != may {
+			t.Errorf("%q: %v", rule, err)
+		}
+	}
+}
+
+func TestMFAIsOnWhereTheNextSignInAsks(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		on    bool
+	}{
+		"off":                               {facts(off, phone), false},
+		"optional with nothing":             {facts(), false},
+		"optional with an authenticator":    {facts(phone), true},
+		"optional, switched off":            {facts(phone, switchedOff), false},
+		"optional with what does not count": {facts(inbox), false},
+		"required with nothing":             {facts(required), true},
+		"required, switched off":            {facts(required, phone, switchedOff), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if policy.IsOn(c.facts) != c.on {
+				t.Error("want ", c.on)
+			}
+		})
+	}
+}
+
+// S2: two of different kinds are two factors, and nothing else is.
+func TestTwoProofsOfDifferentKindsAreTwoFactors(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		level auth.Level
+		amr   string
+	}{
+		"nothing":                             {facts(), auth.None, ""},
+		"a password":                          {facts(password), auth.OneFactor, "pwd"},
+		"a password twice":                    {facts(password, password), auth.OneFactor, "pwd"},
+		"two codes":                           {facts(code, proof(proved(app, "tablet", auth.OneFactor))), auth.OneFactor, "otp"},
+		"password and code":                   {facts(password, code), auth.MultiFactor, "pwd otp mfa"},
+		"code and password":                   {facts(code, password), auth.MultiFactor, "otp pwd mfa"},
+		"password, code, password":            {facts(password, code, password), auth.MultiFactor, "pwd otp mfa"},
+		"a passkey with user verification":    {facts(unlocked), auth.MultiFactor, "hwk mfa"},
+		"password and a code that was mailed": {facts(password, mailed), auth.OneFactor, "pwd otp"},
+		"a code that was mailed":              {facts(mailed), auth.None, "otp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if l := policy.LevelOf(c.facts.Proofs); l != c.level {
+				t.Errorf("level %d, want %d", l, c.level)
+			}
+			amr := policy.AMR(c.facts.Proofs)
+			if amr == nil || strings.Join(amr, " ") != c.amr {
+				t.Errorf("amr %#v, want %s", amr, c.amr)
+			}
+		})
+	}
+}
+
+// W4: rules that nobody could satisfy, or that make no sense, are refused with the setting that is wrong.
+func TestRulesThatCannotWorkAreRefused(t *testing.T) {
+	exists := []auth.Kind{app}
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		about string // of the refusal; empty: they are fine
+	}{
+		"what stands in the default configuration": {facts(), ""},
+		"required":                                 {facts(required), ""},
+		"required with a grace period":             {facts(required, grace(30)), ""},
+		"off without factors":                      {facts(off, counts()), ""},
+		"optional without factors":                 {facts(counts()), ""},
+		"required without factors":                 {facts(required, counts()), "policy.factors"},
+		"required without factors, but with grace": {facts(required, counts(), grace(7)), "policy.factors"},
+		"a factor that does not exist":             {facts(counts(app, key)), "policy.factors"},
+		"a factor that does not exist, MFA off":    {facts(off, counts(key)), "policy.factors"},
+		"the password as second factor":            {facts(required, counts("password")), "policy.factors"},
+		"an empty kind":                            {facts(counts("")), "policy.factors"},
+		"another case":                             {facts(counts("TOTP")), "policy.factors"},
+		"an unknown mfa":                           {facts(unknown), "policy.mfa"},
+		"no mfa":                                   {facts(mfa("")), "policy.mfa"},
+		"mfa in another case":                      {facts(mfa("Required")), "policy.mfa"},
+		"an unknown last_factor":                   {facts(lastFactor("perhaps")), "policy.last_factor"},
+		"a negative grace period":                  {facts(grace(-1)), "policy.grace_days"},
+		"no step-up window":                        {facts(func(f *policy.Facts) { f.Rules.StepUp = 0 }), "policy.step_up_minutes"},
+		"a step-up window of a day":                {facts(func(f *policy.Facts) { f.Rules.StepUp = 24 * time.Hour }), "policy.step_up_minutes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := c.facts.Rules.Check(exists)
+			if c.about == "" && err != nil {
+				t.Error(err)
+			}
+			if c.about != "" && (err == nil || !strings.Contains(err.Error(), c.about)) {
+				t.Errorf("%v, want a word about %s", err, c.about)
+			}
+		})
+	}
+}
+
+func idsOf(some []auth.Enrolment) string {
+	ids := make([]string, len(some))
+	for i, e := range some {
+		ids[i] = string(e.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+// Deciding changes nothing of the facts: the same ones give the same answer, in any order of asking.
+func TestDecidingLeavesTheFactsAlone(t *testing.T) {
+	f := facts(required, password, phone, tablet, inbox)
+	before := fmt.Sprintf("%+v", f)
+	first := slices.Grow([]auth.Enrolment{{ID: "password"}}, 8)
+	for range 2 {
+		policy.Next(f)
+		policy.StepUp(f, now, first)
+		policy.MayRemove(f, "phone")
+	}
+	if after := fmt.Sprintf("%+v", f); after != before {
+		t.Errorf("before %s\nafter  %s", before, after)
+	}
+}
