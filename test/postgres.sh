@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs a command with a private PostgreSQL server on a free port, in a folder that is gone afterwards.
 #   test/postgres.sh go test ./...
+# SALLYPORT_POSTGRES_OPTIONS goes to the server, say "-c fsync=off" where nothing has to survive a power cut.
 set -eu
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 [ -n "$bin" ] || bin=$(dirname "$(command -v initdb)")
@@ -17,7 +18,7 @@ trap stop EXIT
 trap 'exit 130' INT TERM
 port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen=>1, LocalAddr=>"127.0.0.1")->sockport')
 $as "$bin/initdb" -D "$dir/data" -U sallyport -A trust -E UTF8 --locale=C >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
-$as "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/data/log" -o "-h 127.0.0.1 -p $port -k '$dir' -c max_connections=400 -c shared_buffers=64MB" start >/dev/null || { cat "$dir/data/log" >&2; exit 1; }
+$as "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/data/log" -o "-h 127.0.0.1 -p $port -k '$dir' -c max_connections=400 -c shared_buffers=64MB ${SALLYPORT_POSTGRES_OPTIONS:-}" start >/dev/null || { cat "$dir/data/log" >&2; exit 1; }
 export SALLYPORT_TEST_POSTGRES="postgres://sallyport@127.0.0.1:$port/postgres?sslmode=disable"
 cd "$OLDPWD"
 "$@"

@@ -135,7 +135,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep}}, nil
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep}}, nil
 }
 
 // Rules are the policy of a configuration.

@@ -9,7 +9,9 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
 )
 
 type (
@@ -137,6 +139,11 @@ type Resetter interface {
 // A Revoker voids everything issued to a user before a change of credentials, but for the session that made it.
 type Revoker interface {
 	RevokeOthers(ctx context.Context, tx Tx, u UserID, keep SessionID) error
+}
+
+// OneLine is true for text that a page, a mail and a terminal show on one line.
+func OneLine(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp) })
 }
 
 // A Secret is text that no log, error or page may repeat. Only string(s) reveals it.

@@ -27,7 +27,7 @@ type engine interface {
 	// Tx runs f in one transaction that reads what it writes. f may run again after a conflict, so it must not
 	// keep anything between runs. It must not use any other connection.
 	Tx(ctx context.Context, f func(auth.Tx) error) error
-	reader() *sql.DB
+	auth.Reader // outside a transaction: what is committed now
 	migrate(ctx context.Context, schema fs.FS) error
 	// send leaves a signal to be heard once tx is committed.
 	send(ctx context.Context, tx auth.Tx, topic, payload string) error
@@ -57,16 +57,6 @@ func Open(ctx context.Context, address string, conns int) (*DB, error) {
 // IsPostgres tells the two kinds of address apart.
 func IsPostgres(address string) bool {
 	return strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://")
-}
-
-// QueryContext reads outside a transaction, with what is committed now.
-func (d *DB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return d.reader().QueryContext(ctx, query, args...)
-}
-
-// QueryRowContext reads one row outside a transaction.
-func (d *DB) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return d.reader().QueryRowContext(ctx, query, args...)
 }
 
 // Migrate brings the schema up to date from the files the feature folders embed. Nodes may start together.

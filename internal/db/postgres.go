@@ -22,6 +22,14 @@ type postgres struct {
 	config *pgx.ConnConfig
 }
 
+func (p *postgres) QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	return p.pool.QueryContext(ctx, text, args...)
+}
+
+func (p *postgres) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	return p.pool.QueryRowContext(ctx, text, args...)
+}
+
 func openPostgres(ctx context.Context, address string, conns int) (*postgres, error) {
 	c, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -49,8 +57,7 @@ func openPostgres(ctx context.Context, address string, conns int) (*postgres, er
 	return &postgres{pool, c}, nil
 }
 
-func (p *postgres) reader() *sql.DB { return p.pool }
-func (p *postgres) Close() error    { return p.pool.Close() }
+func (p *postgres) Close() error { return p.pool.Close() }
 
 func (p *postgres) migrate(ctx context.Context, schema fs.FS) error {
 	one, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60), lock.WithUnlockTimeout(1, 5))

@@ -92,7 +92,9 @@ func Next(f Facts) Step {
 	switch {
 	case f.User.ID == "" || f.User.Disabled || LevelOf(f.Proofs) == auth.None:
 		return Step{Need: Denied}
-	case LevelOf(f.Proofs) >= auth.MultiFactor, f.proved(usable):
+	case f.Rules.MFA != Off && f.Rules.MFA != Optional && f.Rules.MFA != Required:
+		return Step{Need: Denied}
+	case f.proved():
 		return Step{Need: Nothing}
 	case f.Rules.MFA == Off:
 		return Step{Need: Nothing}
@@ -188,9 +190,7 @@ func (f Facts) usable() (found []auth.Enrolment) {
 	return found
 }
 
-// proved is true once one of them was shown in this sign-in, even one that does not raise the level.
-func (f Facts) proved(usable []auth.Enrolment) bool {
-	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
-		return slices.ContainsFunc(usable, func(e auth.Enrolment) bool { return e.ID == p.Enrolment })
-	})
+// proved is true once a factor that counts here was shown in this sign-in, even one that does not raise the level.
+func (f Facts) proved() bool {
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return slices.Contains(f.Rules.Factors, p.Kind) })
 }

@@ -11,9 +11,6 @@ import (
 	"sallyport/internal/auth"
 )
 
-// OWASP is the cheapest price that the OWASP Password Storage Cheat Sheet accepts.
-var OWASP = Params{Memory: 19456, Passes: 2, Lanes: 1}
-
 // A Hasher turns passwords into hashes that are slow to guess. Every method waits for a slot: it returns an
 // [auth.BusyError] where none will be free in time, or the error of ctx. A hash that has begun runs to its end.
 type Hasher struct {

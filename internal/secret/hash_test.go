@@ -99,6 +99,19 @@ func TestHashAtAnotherPriceIsStale(t *testing.T) {
 	}
 }
 
+func TestHashOfAnotherSizeVerifiesAndIsStale(t *testing.T) {
+	h := testHasher(cheap)
+	for _, was := range []phc{{cheap, make([]byte, 8), make([]byte, keySize)}, {cheap, make([]byte, saltSize), make([]byte, 16)}} {
+		var err error
+		if was.key, err = h.derive(t.Context(), was, "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+		if ok, stale, err := h.Verify(t.Context(), was.String(), "correct horse"); !ok || !stale || err != nil {
+			t.Errorf("%s: %v, stale %v, %v", was, ok, stale, err)
+		}
+	}
+}
+
 func TestUnknownNameCostsWhatAKnownOneDoes(t *testing.T) {
 	h := testHasher(cheap)
 	nothing, err := parsePHC(h.nobody)

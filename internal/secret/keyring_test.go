@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -103,6 +104,9 @@ func TestRingDoesNotPrint(t *testing.T) {
 	}
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		slog.New(h).Info("x", "pointer", r, "value", *r, "wrapped", wrapped)
+	}
+	if n := strings.Count(out.String(), "[secret] value=[secret]"); n != 1 {
+		t.Error("the log does not say that something is left out")
 	}
 	json.NewEncoder(&out).Encode(wrapped)
 	root := r.keys[0].root()
@@ -206,6 +210,26 @@ func TestRotationKeepsEveryKeyAndSealsWithTheNewest(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(path + ".*"); len(left) > 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+func TestRotatedFileStaysWithItsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	path := ringFile(t)
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := Rotate(path, day); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); owner.Uid != 65534 || owner.Gid != 65534 {
+		t.Errorf("it belongs to %d:%d", owner.Uid, owner.Gid)
 	}
 }
 

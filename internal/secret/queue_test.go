@@ -172,11 +172,26 @@ func TestSlotRestsForOtherRequests(t *testing.T) {
 			if answered := time.Since(start); answered != 49*time.Millisecond {
 				t.Errorf("%s: the caller waits for the rest, %v", name, answered)
 			}
-			q.do(t.Context(), func() {
+			if err := q.do(t.Context(), func() {
 				if got := time.Since(start); got != c.want {
 					t.Errorf("%s: the next began after %v", name, got)
 				}
-			})
+			}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		})
 	}
+}
+
+func TestRestsShortenTheQueueToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var served int64
+		q := newQueue(1, time.Second, func() int64 { return served })
+		for range 40 {
+			q.do(t.Context(), func() { time.Sleep(100 * time.Millisecond); served += 1000 })
+		}
+		if got := q.room(); got != 6 { // half of what 100 ms without a rest would give
+			t.Errorf("room for %d", got)
+		}
+	})
 }

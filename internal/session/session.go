@@ -74,6 +74,12 @@ func (s *Store) find(ctx context.Context, key digest) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if at := now.UnixMicro(); at-e.stored.Load() >= lag.Microseconds() { // it may not stay in memory until the next flush
+		if err := s.touch(ctx, map[digest]int64{key: at}); err != nil {
+			return nil, err
+		}
+		e.stored.Store(at)
+	}
 	if trusted {
 		s.cache.put(key, e, before)
 	}

@@ -114,7 +114,13 @@ func (s *Store) carry(ctx context.Context, tx auth.Tx, u auth.UserID, keep auth.
 	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, u, keep); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE sessions SET security_epoch = $3 WHERE user_id = $1 AND id = $2 AND security_epoch = $3 - 1`, u, keep, epoch)
+	if keep == "" {
+		return nil
+	}
+	err := db.One(tx.ExecContext(ctx, `UPDATE sessions SET security_epoch = $3 WHERE user_id = $1 AND id = $2 AND security_epoch = $3 - 1`, u, keep, epoch))
+	if errors.Is(err, auth.ErrNotFound) { // it ended since the request began, so what it was about to do is off
+		return auth.ErrNotSignedIn
+	}
 	return err
 }
 

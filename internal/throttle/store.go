@@ -40,7 +40,16 @@ const (
 	doubled = `(CAST(1 AS BIGINT) << CAST(throttle.over AS INTEGER))`
 )
 
-// release gives back one failure. After a wait it leaves room for a slip: whoever just proved it may err once more.
+// undo gives back exactly what one guess took, of a counter that many people share: an address stays as suspect as the
+// others made it, or an account of one's own would buy guesses at theirs.
+const undo = `UPDATE throttle SET
+	failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END,
+	over = CASE WHEN over > 0 THEN over - 1 ELSE 0 END,
+	until = 0
+WHERE subject = $1`
+
+// release gives back one failure of a counter that is the person's own, and ends the waiting. After a wait it leaves
+// room for a slip: whoever just proved it may err once more.
 const release = `UPDATE throttle SET
 	failures = CASE WHEN failures = 0 THEN 0 WHEN over > 0 AND failures > 3 THEN failures - 3 ELSE failures - 1 END,
 	over = 0, until = 0, streak = 0

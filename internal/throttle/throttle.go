@@ -120,7 +120,11 @@ func worse(a, b error) error {
 // no more: of parallel guesses those beside the right one stay counted.
 func (t *Throttle) Succeeded(ctx context.Context, tx auth.Tx, a auth.Attempt) error {
 	for _, subject := range a.Keys {
-		if _, err := tx.ExecContext(ctx, release, subject); err != nil {
+		statement := release
+		if strings.HasPrefix(subject, PasswordByAddress.name+":") {
+			statement = undo
+		}
+		if _, err := tx.ExecContext(ctx, statement, subject); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"net/mail"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
@@ -44,7 +43,7 @@ func CheckName(name string) error {
 		return auth.InvalidError{Field: "name", Why: "is missing"}
 	case utf8.RuneCountInString(name) > maxName:
 		return auth.InvalidError{Field: "name", Why: "is longer than 100 characters"}
-	case strings.ContainsFunc(name, unicode.IsControl):
+	case !auth.OneLine(name):
 		return auth.InvalidError{Field: "name", Why: "must stand on one line"}
 	}
 	return nil

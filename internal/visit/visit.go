@@ -43,6 +43,14 @@ func (v *Visit) Person() auth.User {
 	return v.Pending.User
 }
 
+// Thread names the session or the sign-in under way. What is begun in one is finished in it.
+func (v *Visit) Thread() string {
+	if v.Session.ID != "" {
+		return string(v.Session.ID)
+	}
+	return v.Pending.ID
+}
+
 type key struct{}
 
 // With puts a visit into a context: the shell for a request, a test for a handler.

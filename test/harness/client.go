@@ -20,8 +20,9 @@ import (
 type Client struct {
 	t    testing.TB
 	URL  string
+	Head http.Header // goes along with every request
 	via  string
-	http *http.Client
+	way  *http.Transport // not an http.Client: that one reads Location, and fails on some that browsers take
 
 	mu      sync.Mutex
 	cookies map[string]string
@@ -35,18 +36,19 @@ type Answer struct {
 	Body     string
 }
 
+// patience is how long a client waits for an answer.
+const patience = 30 * time.Second
+
 // NewClient has no cookies yet.
 func NewClient(t testing.TB, url string) *Client {
-	c := &Client{t: t, URL: url, cookies: map[string]string{}}
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+	c := &Client{t: t, URL: url, Head: http.Header{}, cookies: map[string]string{}}
+	c.way = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		if c.via != "" {
 			address = c.via
 		}
 		return new(net.Dialer).DialContext(ctx, network, strings.Replace(address, "localhost", "127.0.0.1", 1))
 	}}
-	c.http = &http.Client{Transport: transport, Timeout: 30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(c.way.CloseIdleConnections)
 	return c
 }
 
@@ -62,10 +64,17 @@ func (c *Client) Clone() *Client { return c.On(c.URL) }
 // On is Clone at another node.
 func (c *Client) On(url string) *Client {
 	other := NewClient(c.t, url).Via(c.via)
+	other.Head = c.Head.Clone()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	other.cookies = maps.Clone(c.cookies)
 	return other
+}
+
+// From is the address a trusted proxy says the client has.
+func (c *Client) From(address string) *Client {
+	c.Head.Set("X-Forwarded-For", address)
+	return c
 }
 
 // Cookie is the value of one, or "".
@@ -128,10 +137,13 @@ func (c *Client) Page(method, path string, form url.Values) Answer {
 
 // Send is any request. A header "Host" becomes the Host; a "Cookie" stands in place of those the client keeps.
 func (c *Client) Send(method, path string, head http.Header, body []byte) Answer {
-	r, err := http.NewRequest(method, c.URL+path, bytes.NewReader(body))
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	r, err := http.NewRequestWithContext(ctx, method, c.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return Answer{Body: err.Error()}
 	}
+	maps.Copy(r.Header, c.Head)
 	maps.Copy(r.Header, head)
 	if host := head.Get("Host"); host != "" {
 		r.Host = host
@@ -143,7 +155,7 @@ func (c *Client) Send(method, path string, head http.Header, body []byte) Answer
 		}
 	}
 	c.mu.Unlock()
-	resp, err := c.http.Do(r)
+	resp, err := c.way.RoundTrip(r)
 	if err != nil {
 		return Answer{Body: err.Error()}
 	}

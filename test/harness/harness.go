@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,6 +35,7 @@ type Options struct {
 	Command  string   // "dev" or "serve"
 	Config   string   // text of a configuration file
 	URL      string   // "" is http://localhost and a free port
+	Under    []string // a command that runs the server in its place: "env", "--block-signal=XFSZ"
 }
 
 // A Server is one running process, or the next one after Restart.
@@ -90,8 +92,9 @@ func start(t testing.TB, o Options) (*Server, error) {
 // Restart starts the same again, at the same address with the same data.
 func (s *Server) Restart() error {
 	s.Stop()
-	args := []string{s.options.Command, "--listen", s.Listen, "--url", s.URL}
-	s.process = exec.Command(binary(s.t), s.placed(args)...)
+	line := append(slices.Clone(s.options.Under), binary(s.t))
+	line = append(line, s.placed([]string{s.options.Command, "--listen", s.Listen, "--url", s.URL})...)
+	s.process = exec.Command(line[0], line[1:]...)
 	s.process.Env = clean(s.env())
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	before := len(s.Log())
@@ -121,7 +124,9 @@ func (s *Server) Restart() error {
 var setupLink = regexp.MustCompile(`http\S+/setup\?token=\S+`)
 
 // Ready asks /readyz once.
-func (s *Server) Ready() bool { return NewClient(s.t, s.URL).Via(s.Listen).Send("GET", "/readyz", nil, nil).Status == 200 }
+func (s *Server) Ready() bool {
+	return NewClient(s.t, s.URL).Via(s.Listen).Send("GET", "/readyz", nil, nil).Status == 200
+}
 
 // Log is all that was printed so far, by every process.
 func (s *Server) Log() string { return s.output.String() }
@@ -276,4 +281,3 @@ func (o *output) String() string {
 	defer o.mu.Unlock()
 	return o.b.String()
 }
-

@@ -5,7 +5,9 @@ package password
 
 import (
 	"context"
+	"errors"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
 
@@ -105,6 +107,9 @@ func (p *Password) Prepare(ctx context.Context, u auth.User, chosen auth.Secret)
 // normal is the OpaqueString profile (RFC 8265 section 4.2): composed, spaces alike, nothing trimmed or folded. It makes
 // the same keys on another keyboard the same password.
 func normal(s auth.Secret) (auth.Secret, error) {
+	if !utf8.ValidString(string(s)) {
+		return "", errors.New("not UTF-8")
+	}
 	text, err := precis.OpaqueString.String(string(s))
 	return auth.Secret(text), err
 }

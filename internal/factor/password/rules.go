@@ -7,6 +7,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"sallyport/internal/auth"
 )
 
@@ -54,7 +56,7 @@ func (r Rules) check(u auth.User, chosen auth.Secret) (auth.Secret, error) {
 		return no("repeats itself; a few words make a good one")
 	}
 	for _, word := range append(r.Context, contextOf(u)...) {
-		if word = strings.ToLower(word); utf8.RuneCountInString(word) >= 3 && utf8.RuneCountInString(strings.ReplaceAll(lower, word, "")) < 6 {
+		if word = norm.NFC.String(strings.ToLower(word)); utf8.RuneCountInString(word) >= 3 && utf8.RuneCountInString(strings.ReplaceAll(lower, word, "")) < 6 {
 			return no("is little more than a name that stands in your account")
 		}
 	}

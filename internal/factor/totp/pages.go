@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"strings"
 	"time"
-	"unicode"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
@@ -148,16 +147,17 @@ func (t *TOTP) list(ctx context.Context, _ web.None) (List, error) {
 }
 
 func (t *TOTP) show(ctx context.Context, in Which) (Authenticator, error) {
-	a, err := t.one(ctx, t.DB, visit.Of(ctx).Session.User.ID, in.ID, true)
+	a, err := t.one(ctx, t.DB, visit.Of(ctx).Session.User.ID, in.ID)
 	return Authenticator{a.id, a.name, a.added, a.lastUsed}, err
 }
 
 func (t *TOTP) start(ctx context.Context, _ web.None) (Waiting, error) {
-	who := visit.Of(ctx).Person()
+	v := visit.Of(ctx)
+	who := v.Person()
 	id := auth.EnrolmentID(secret.NewID())
 	var a authenticator
 	err := t.DB.Tx(ctx, func(tx auth.Tx) (err error) {
-		a, err = t.begin(ctx, tx, who.ID, id)
+		a, err = t.begin(ctx, tx, who.ID, v.Thread(), id)
 		return err
 	})
 	if err != nil {
@@ -167,12 +167,12 @@ func (t *TOTP) start(ctx context.Context, _ web.None) (Waiting, error) {
 }
 
 func (t *TOTP) resume(ctx context.Context, in Which) (Waiting, error) {
-	who := visit.Of(ctx).Person()
-	a, err := t.one(ctx, t.DB, who.ID, in.ID, false)
+	v := visit.Of(ctx)
+	a, err := t.begun(ctx, v.Person().ID, v.Thread(), in.ID)
 	if err != nil {
 		return Waiting{}, err
 	}
-	return t.setup(a, who)
+	return t.setup(a, v.Person())
 }
 
 func (t *TOTP) setup(a authenticator, who auth.User) (Waiting, error) {
@@ -194,8 +194,9 @@ func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) 
 	if err != nil {
 		return Confirmed{}, err
 	}
-	who := visit.Of(ctx).Person()
-	a, err := t.one(ctx, t.DB, who.ID, in.ID, false)
+	v := visit.Of(ctx)
+	who := v.Person()
+	a, err := t.begun(ctx, who.ID, v.Thread(), in.ID)
 	if err != nil {
 		return Confirmed{}, err
 	}
@@ -245,7 +246,7 @@ func (t *TOTP) changeName(ctx context.Context, in Name) (web.None, error) {
 
 func (t *TOTP) beforeRemoval(ctx context.Context, in Which) (Removal, error) {
 	now := visit.Of(ctx).Session
-	a, err := t.one(ctx, t.DB, now.User.ID, in.ID, true)
+	a, err := t.one(ctx, t.DB, now.User.ID, in.ID)
 	if err != nil {
 		return Removal{}, err
 	}
@@ -270,7 +271,7 @@ func (t *TOTP) drop(ctx context.Context, in Which) (web.None, error) {
 		if err := t.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
 			return err
 		}
-		a, err := t.one(ctx, tx, now.User.ID, in.ID, true)
+		a, err := t.one(ctx, tx, now.User.ID, in.ID)
 		if err != nil {
 			return err
 		}
@@ -295,7 +296,7 @@ func (t *TOTP) record(ctx context.Context, tx auth.Tx, kind auth.EventKind, u au
 // cleanName is a name as it is stored. Whoever gives none has one authenticator and needs no name.
 func cleanName(name string) (string, error) {
 	name = strings.TrimSpace(name)
-	if strings.ContainsFunc(name, unicode.IsControl) {
+	if !auth.OneLine(name) {
 		return "", auth.InvalidError{Field: "name", Why: "must stand on one line"}
 	}
 	if name == "" {

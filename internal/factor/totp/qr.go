@@ -10,9 +10,10 @@ import (
 
 // uri is what an authenticator app scans. github.com/google/google-authenticator/wiki/Key-Uri-Format
 func uri(issuer, login, secret string) string {
+	issuer = strings.ReplaceAll(issuer, ":", " ") // the label is divided by a colon
 	// The defaults (SHA1, 6, 30) are left out: some apps refuse to see them.
 	query := url.Values{"secret": {secret}, "issuer": {issuer}}.Encode()
-	label := url.PathEscape(strings.ReplaceAll(issuer, ":", " ") + ":" + login)
+	label := url.PathEscape(issuer + ":" + login)
 	return "otpauth://totp/" + label + "?" + strings.ReplaceAll(query, "+", "%20") // apps show a plus as it is
 }
 

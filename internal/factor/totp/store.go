@@ -39,9 +39,9 @@ func (t *TOTP) all(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth
 	return db.Collect(rows, err, func(r *sql.Rows) (a authenticator, err error) { return a, r.Scan(a.fields()...) })
 }
 
-// one is an authenticator of a person, or auth.ErrNotFound.
-func (t *TOTP) one(ctx context.Context, from auth.Reader, u auth.UserID, id auth.EnrolmentID, confirmed bool) (a authenticator, err error) {
-	err = from.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE id = $1 AND user_id = $2 AND confirmed = $3`, id, u, confirmed).Scan(a.fields()...)
+// one is a confirmed authenticator of a person, or auth.ErrNotFound.
+func (t *TOTP) one(ctx context.Context, from auth.Reader, u auth.UserID, id auth.EnrolmentID) (a authenticator, err error) {
+	err = from.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE id = $1 AND user_id = $2 AND confirmed`, id, u).Scan(a.fields()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}
@@ -52,21 +52,40 @@ func (t *TOTP) open(a authenticator) ([]byte, error) {
 	return t.Keys.Open(a.sealed, "totp", string(a.id), "secret")
 }
 
-// waiting is how long an authenticator may wait for its first code before starting again makes a new secret.
+// waiting is how long an authenticator may wait for its first code.
 const waiting = time.Hour
 
-// begin stores a new authenticator that waits for its first code, or returns the one that waits already.
-func (t *TOTP) begin(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID) (a authenticator, err error) {
+// begin stores a new authenticator that waits for its first code, or returns the one that waits already in this session
+// or sign-in. Another one never sees it: a secret that an intruder began must not become the owner's.
+func (t *TOTP) begin(ctx context.Context, tx auth.Tx, u auth.UserID, in string, id auth.EnrolmentID) (a authenticator, err error) {
 	now := t.Clock()
-	if _, err = tx.ExecContext(ctx, `DELETE FROM totp WHERE user_id = $1 AND NOT confirmed AND added_at < $2`, u, db.Micros(now.Add(-waiting))); err != nil {
+	if _, err = tx.ExecContext(ctx, `DELETE FROM totp WHERE user_id = $1 AND NOT confirmed AND added_at <= $2`, u, db.Micros(now.Add(-waiting))); err != nil {
 		return a, err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO totp (id, user_id, secret, added_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		id, u, t.Keys.Seal(newSecret(), "totp", string(id), "secret"), db.Micros(now))
+	_, err = tx.ExecContext(ctx, `INSERT INTO totp (id, user_id, begun_in, secret, added_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+		id, u, in, t.Keys.Seal(newSecret(), "totp", string(id), "secret"), db.Micros(now))
 	if err != nil {
 		return a, err
 	}
-	return a, tx.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE user_id = $1 AND NOT confirmed`, u).Scan(a.fields()...)
+	return a, tx.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE user_id = $1 AND begun_in = $2 AND NOT confirmed`, u, in).Scan(a.fields()...)
+}
+
+// begun is an authenticator that waits in this session or sign-in, or auth.ErrNotFound.
+func (t *TOTP) begun(ctx context.Context, u auth.UserID, in string, id auth.EnrolmentID) (a authenticator, err error) {
+	err = t.DB.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE id = $1 AND user_id = $2 AND begun_in = $3 AND NOT confirmed AND added_at > $4`,
+		id, u, in, db.Micros(t.Clock().Add(-waiting))).Scan(a.fields()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = auth.ErrNotFound
+	}
+	return a, err
+}
+
+// Sweep removes what waited in vain.
+func (t *TOTP) Sweep(ctx context.Context) error {
+	return t.DB.Tx(ctx, func(tx auth.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM totp WHERE NOT confirmed AND added_at <= $1`, db.Micros(t.Clock().Add(-waiting)))
+		return err
+	})
 }
 
 // spend burns a step, once: whoever comes second changes no row.
