@@ -119,7 +119,7 @@ func refuseUnsafe(e *env, c config.Config) error {
 
 // run serves until the context ends. Started is called once requests are answered.
 func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error) error {
-	limitMemory()
+	shareCores()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a, err := app.New(e.ctx, c, time.Now, log, metrics)

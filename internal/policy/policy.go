@@ -132,9 +132,9 @@ func MayRemove(f Facts, gone auth.EnrolmentID) error {
 	switch {
 	case len(left) > 0 || !IsOn(f):
 		return nil
-	case f.Rules.MFA == Required:
+	case f.Rules.MFA != Optional:
 		return auth.ConflictError{Code: "last-factor", Why: "A second step is required here, so the last one cannot be removed. Add another first."}
-	case f.Rules.LastFactor == Refuse:
+	case f.Rules.LastFactor != Warn:
 		return auth.ConflictError{Code: "last-factor", Why: "This is your last second step. Disable MFA first, or add another."}
 	}
 	return nil
@@ -142,15 +142,21 @@ func MayRemove(f Facts, gone auth.EnrolmentID) error {
 
 // MayDisable says whether a person may switch the second step off: nil, or why not.
 func MayDisable(f Facts) error {
-	if f.Rules.MFA == Required {
+	if f.Rules.MFA != Optional && f.Rules.MFA != Off {
 		return auth.ConflictError{Code: "mfa-required", Why: "A second step is required here, so it cannot be switched off."}
 	}
 	return nil
 }
 
-// IsOn says whether the next sign-in asks for a second step.
+// IsOn says whether the next sign-in asks for a second step. It does under rules that we do not know.
 func IsOn(f Facts) bool {
-	return f.Rules.MFA == Required || f.Rules.MFA == Optional && !f.User.MFAOff && len(f.usable()) > 0
+	switch f.Rules.MFA {
+	case Off:
+		return false
+	case Optional:
+		return !f.User.MFAOff && len(f.usable()) > 0
+	}
+	return true
 }
 
 // LevelOf is what proofs are worth together: two of different kinds are two factors.
