@@ -42,7 +42,6 @@ type Parts struct {
 	Trail    *audit.Trail
 	Revoker  auth.Revoker
 	Cards    []Carder // in order
-	Clock    func() time.Time
 }
 
 func New(p Parts) *Account { return &Account{p} }
@@ -191,9 +190,10 @@ func (a *Account) disable(ctx context.Context, in Response) (web.None, error) {
 	if err != nil {
 		return web.None{}, err
 	}
-	claim, err := a.Roster.First().Verify(ctx, attempt, in.Response)
+	first := a.Roster.First()
+	claim, err := first.Verify(ctx, attempt, in.Response)
 	if err != nil {
-		return web.None{}, err
+		return web.None{}, a.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, first.Kind(), err)
 	}
 	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error {
 		_, err := claim(ctx, tx)
@@ -234,7 +234,7 @@ func inWords(e audit.Entry) (what string, bad bool) {
 		return "Signed out", false
 	case auth.SessionsEnded:
 		return "Signed out everywhere else", false
-	case auth.SignInFailed, auth.StepUpFailed:
+	case auth.SignInFailed, auth.StepUpFailed, auth.FactorFailed:
 		if e.Detail["factor"] == "password" {
 			return "Wrong password", true
 		}

@@ -3,7 +3,9 @@ package app
 
 import (
 	"context"
+	"crypto/hmac"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -55,10 +57,10 @@ type App struct {
 //go:embed schema
 var embedded embed.FS
 
-var heartbeatSchema, _ = fs.Sub(embedded, "schema")
+var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
-var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, password.Schema, totp.Schema, session.Schema, signin.Schema, setup.Schema, heartbeatSchema}
+var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, password.Schema, totp.Schema, session.Schema, signin.Schema, setup.Schema, ownSchema}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -87,6 +89,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}()
 	if err := d.Migrate(ctx, Schemas...); err != nil {
 		return nil, err
+	}
+	if err := sameKeys(ctx, d, keys.MAC("belongs", nil)); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.KeysPath(), err)
 	}
 	var (
 		served   atomic.Int64
@@ -136,6 +141,24 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first,
 		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep}}, nil
+}
+
+// sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event
+// it signed would look forged for good.
+func sameKeys(ctx context.Context, d *db.DB, mac []byte) error {
+	return d.Tx(ctx, func(tx auth.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO key_check (id, mac) VALUES (1, $1) ON CONFLICT DO NOTHING`, mac); err != nil {
+			return err
+		}
+		var first []byte
+		if err := tx.QueryRowContext(ctx, `SELECT mac FROM key_check WHERE id = 1`).Scan(&first); err != nil {
+			return err
+		}
+		if !hmac.Equal(first, mac) {
+			return errors.New("this key ring does not belong to this database: put the one it began with in its place")
+		}
+		return nil
+	})
 }
 
 // Rules are the policy of a configuration.

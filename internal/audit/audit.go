@@ -16,6 +16,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io/fs"
@@ -73,6 +74,21 @@ func (t *Trail) Record(ctx context.Context, tx auth.Tx, e auth.Event) error {
 	}
 	r.mac = r.sum(t.keyed())
 	return insert(ctx, tx, &r)
+}
+
+// Failed leaves a row of a wrong response to a factor, in a transaction of its own: what it was for does not happen. It
+// returns err, which may be any, or why it could not write; other errors than auth.ErrWrong leave no row.
+func (t *Trail) Failed(ctx context.Context, kind auth.EventKind, u auth.UserID, factor auth.Kind, err error) error {
+	if !errors.Is(err, auth.ErrWrong) {
+		return err
+	}
+	recorded := t.db.Tx(ctx, func(tx auth.Tx) error {
+		return t.Record(ctx, tx, auth.Event{Kind: kind, User: u, Detail: map[string]string{"factor": string(factor)}})
+	})
+	if recorded != nil {
+		return recorded
+	}
+	return err
 }
 
 // An Entry is an event as the person it is about sees it.

@@ -36,20 +36,19 @@ const (
 	UserDisabled    EventKind = "user.disabled"
 	UserRenamed     EventKind = "user.renamed"
 	SignInFailed    EventKind = "signin.failed"
-	SignInThrottled EventKind = "signin.throttled"
 	SessionStarted  EventKind = "session.started"
 	SessionEnded    EventKind = "session.ended"
 	SessionsEnded   EventKind = "sessions.ended"
 	StepUpDone      EventKind = "stepup.done"
 	StepUpFailed    EventKind = "stepup.failed"
 	FactorAdded     EventKind = "factor.added"
+	FactorFailed    EventKind = "factor.failed" // a wrong response while a factor was added or changed
 	FactorRenamed   EventKind = "factor.renamed"
 	FactorRemoved   EventKind = "factor.removed"
 	PasswordChanged EventKind = "password.changed"
 	MFADisabled     EventKind = "mfa.disabled"
 	MFAEnabled      EventKind = "mfa.enabled"
 	MFAReset        EventKind = "mfa.reset"
-	KeysRotated     EventKind = "keys.rotated"
 )
 
 // An Event is one thing worth a row in the record. Detail holds plain words, never a secret or a full destination.

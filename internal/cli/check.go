@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"text/tabwriter"
 	"time"
@@ -87,6 +88,9 @@ func (c keysRotate) Run(e *env) error {
 		return err
 	}
 	path := conf.KeysPath()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
 	err = secret.CreateRing(path, time.Now())
 	if err == nil {
 		fmt.Fprintln(e.stdout, "made", path)

@@ -127,11 +127,6 @@ func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error
 		return err
 	}
 	defer a.Close()
-	ctx, stop := context.WithCancel(context.WithoutCancel(e.ctx))
-	defer stop()
-	background := make(chan struct{})
-	go func() { a.Run(ctx); close(background) }()
-
 	failed := make(chan error, 2)
 	site, err := listen(c, c.Listen, a.Site, failed, log)
 	if err != nil {
@@ -150,6 +145,10 @@ func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error
 			return err
 		}
 	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(e.ctx))
+	defer stop()
+	background := make(chan struct{})
+	go func() { a.Run(ctx); close(background) }()
 	if err := started(a); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type Config struct {
 	Listen         string   `toml:"listen" doc:"Address to listen on."`
 	Data           string   `toml:"data" doc:"Folder of the SQLite database and the key ring, unless these are set."`
 	Database       string   `toml:"database" doc:"postgres://user:password@host/name, or the path of a SQLite file."`
-	Connections    int      `toml:"connections" doc:"Database connections at most, on this node."`
+	Connections    int      `toml:"connections" doc:"Database connections at most, on this node; one more listens for signals."`
 	Keys           string   `toml:"keys" doc:"File of the key ring, mode 0600. Every node needs the same."`
 	TLSCert        string   `toml:"tls_cert" doc:"Certificate chain, PEM; without one a proxy in front must do TLS."`
 	TLSKey         string   `toml:"tls_key" doc:"Private key of the certificate, PEM."`
@@ -193,6 +193,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("url is %q: set it to https://host or, on this machine, http://localhost:8080", c.URL)
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
 		return fmt.Errorf("url is %q: set it to scheme and host alone", c.URL)
+	case u.Host != strings.ToLower(u.Host) || u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
+		return fmt.Errorf("url is %q, which browsers write in another way: set it to lower case, without the port that is understood", c.URL)
 	case c.Connections < 2:
 		return fmt.Errorf("connections is %d: set it to 2 or more", c.Connections)
 	case !levels[c.LogLevel]:
@@ -244,8 +246,8 @@ func (c Config) Unsafe() (reasons []string) {
 	if u.Scheme != "https" && !local {
 		no("url is plain http, so passwords and cookies could be read on the way: set url to https://" + u.Host)
 	}
-	if u.Scheme == "https" && !IsLoopback(c.Listen) && c.TLSCert == "" && len(c.TrustedProxies) == 0 {
-		no("listen is " + c.Listen + " without TLS: set tls_cert and tls_key, or trusted_proxies to the proxy that does TLS")
+	if u.Scheme == "https" && c.TLSCert == "" && len(c.TrustedProxies) == 0 {
+		no("url is https but nobody does TLS: set tls_cert and tls_key, or trusted_proxies to the address of the proxy that does; without it all clients would share its address, and one could lock out all")
 	}
 	if u.Scheme != "https" && !IsLoopback(c.Listen) {
 		no("listen is " + c.Listen + " but url is plain http: set listen to localhost:8080, or url to https")
@@ -260,7 +262,7 @@ func (c Config) Unsafe() (reasons []string) {
 		no("metrics_listen is " + c.MetricsListen + ", open to everybody: name one address of an inner network, or localhost:9464")
 	}
 	if db.IsPostgres(c.Database) {
-		if d, err := url.Parse(c.Database); err == nil && !IsLoopback(d.Host) && plain(d.Query().Get("sslmode")) {
+		if d, err := url.Parse(c.Database); err == nil && d.Host != "" && !IsLoopback(d.Host) && plain(d.Query().Get("sslmode")) {
 			no("database is reached without verified TLS: add sslmode=verify-full to its address")
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"sallyport/internal/auth"
 )
 
@@ -65,6 +67,19 @@ func (d *DB) Migrate(ctx context.Context, schemas ...fs.FS) error {
 		return fmt.Errorf("migrate database: %w", err)
 	}
 	return nil
+}
+
+// up brings the schema up to date. One that is newer than this program knows is left alone.
+func up(ctx context.Context, g *goose.Provider) error {
+	has, knows, err := g.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if has > knows {
+		return fmt.Errorf("the schema is at version %d and this program knows %d: run the newer program", has, knows)
+	}
+	_, err = g.Up(ctx)
+	return err
 }
 
 // Micros is how a time is stored; 0 is the zero time.

@@ -46,13 +46,3 @@ func Away(err error) bool {
 	return errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, sql.ErrTxDone) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "unexpected EOF")
 }
-
-// Taken is true where a unique value exists already.
-func Taken(err error) bool {
-	var (
-		file *lite.Error
-		pg   *pgconn.PgError
-	)
-	return errors.As(err, &file) && (file.Code() == lib.SQLITE_CONSTRAINT_UNIQUE || file.Code() == lib.SQLITE_CONSTRAINT_PRIMARYKEY) ||
-		errors.As(err, &pg) && pg.Code == "23505"
-}

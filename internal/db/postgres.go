@@ -68,8 +68,7 @@ func (p *postgres) migrate(ctx context.Context, schema fs.FS) error {
 	if err != nil {
 		return err
 	}
-	_, err = g.Up(ctx)
-	return err
+	return up(ctx, g)
 }
 
 func (p *postgres) Tx(ctx context.Context, f func(auth.Tx) error) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -27,6 +28,12 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqlite, error) {
 	// synchronous=FULL: a commit that was answered survives a power cut.
 	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)"}, "_txlock": {"immediate"}}
 	dsn := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + pragmas.Encode()
+	// Whatever the umask: hashes and sealed secrets are in there. SQLite makes its other files in the same mode.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
 	write, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
@@ -93,7 +100,7 @@ func (s *sqlite) migrate(ctx context.Context, schema fs.FS) error {
 	if err != nil {
 		return err
 	}
-	if _, err = p.Up(ctx); err != nil {
+	if err := up(ctx, p); err != nil {
 		return err
 	}
 	// Signals between processes on one file, say the server and the command line.
@@ -110,6 +117,8 @@ func (s *sqlite) send(ctx context.Context, tx auth.Tx, topic, payload string) er
 	_, err := tx.ExecContext(ctx, `INSERT INTO signals (topic, payload, at) VALUES ($1, $2, $3)`, topic, payload, now.UnixMicro())
 	return err
 }
+
+var errMissed = errors.New("signals were missed")
 
 // hear looks for new signals five times a second; a file has no way to tell.
 func (s *sqlite) hear(ctx context.Context, ready func(), each func(topic, payload string)) error {
@@ -138,6 +147,9 @@ func (s *sqlite) hear(ctx context.Context, ready func(), each func(topic, payloa
 			return err
 		}
 		for _, v := range heard {
+			if v.seq != last+1 { // this process was stopped for so long that old ones are gone
+				return errMissed
+			}
 			last = v.seq
 			each(v.topic, v.payload)
 		}

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"sync"
 
@@ -162,6 +163,7 @@ func (w *writer) hangUp() {
 		for _, s := range w.statements {
 			s.Close()
 		}
+		w.conn.Raw(func(any) error { return driver.ErrBadConn }) // or the pool would give it out again
 		w.conn.Close()
 		w.conn = nil
 	}

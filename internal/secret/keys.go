@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -11,9 +12,11 @@ import (
 // Keys is the ring in a file, read again when something turns up that none of its keys sealed: after a rotation on
 // another node, whose ring was copied here, this one goes on without a restart.
 type Keys struct {
-	path   string
-	ring   atomic.Pointer[Ring]
-	looked atomic.Int64 // when the file was last read again, nanoseconds
+	path string
+	ring atomic.Pointer[Ring]
+
+	mu     sync.Mutex
+	looked time.Time // when the file was last read again
 }
 
 // OpenKeys reads the ring at a path.
@@ -37,9 +40,12 @@ func (k *Keys) Seal(plain []byte, table, row, column string) []byte {
 
 // Open is Ring.Open.
 func (k *Keys) Open(blob []byte, table, row, column string) ([]byte, error) {
-	plain, err := k.ring.Load().Open(blob, table, row, column)
-	if errors.Is(err, errNoKey) && k.reload() {
-		return k.ring.Load().Open(blob, table, row, column)
+	r := k.ring.Load()
+	plain, err := r.Open(blob, table, row, column)
+	if errors.Is(err, errNoKey) {
+		if newer := k.newerThan(r); newer != nil {
+			return newer.Open(blob, table, row, column)
+		}
 	}
 	return plain, err
 }
@@ -50,16 +56,22 @@ func (k *Keys) NeedsReseal(blob []byte) bool { return k.ring.Load().NeedsReseal(
 // MAC is Ring.MAC.
 func (k *Keys) MAC(purpose string, message []byte) []byte { return k.ring.Load().MAC(purpose, message) }
 
-// reload reads the file at most once a second: a row that no key opens must not keep us reading.
-func (k *Keys) reload() bool {
-	now, last := time.Now().UnixNano(), k.looked.Load()
-	if now-last < int64(time.Second) || !k.looked.CompareAndSwap(last, now) {
-		return false
+// newerThan reads the file again, at most once a second: a row that no key opens must not keep us reading. It is nil if
+// there is nothing newer than old.
+func (k *Keys) newerThan(old *Ring) *Ring {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r := k.ring.Load(); r != old { // somebody else was here while we waited
+		return r
 	}
+	if time.Since(k.looked) < time.Second {
+		return nil
+	}
+	k.looked = time.Now()
 	r, err := LoadRing(k.path)
 	if err != nil {
-		return false // the ring we have is still good
+		return nil // the ring we have is still good
 	}
 	k.ring.Store(r)
-	return true
+	return r
 }

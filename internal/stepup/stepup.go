@@ -4,7 +4,6 @@ package stepup
 import (
 	"context"
 	"embed"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -167,7 +166,7 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 	}
 	claim, err := f.Verify(ctx, attempt, response)
 	if err != nil {
-		return Raised{}, s.failed(ctx, now.User.ID, f.Kind(), err)
+		return Raised{}, s.Trail.Failed(ctx, auth.StepUpFailed, now.User.ID, f.Kind(), err)
 	}
 	until := s.Clock().Add(s.Roster.Rules().StepUp)
 	raised := Raised{Until: until}
@@ -184,21 +183,7 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 		}
 		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.StepUpDone, User: now.User.ID, Detail: map[string]string{"factor": string(f.Kind())}})
 	})
-	return raised, s.failed(ctx, now.User.ID, f.Kind(), err)
-}
-
-// failed leaves a row of a wrong response.
-func (s *StepUp) failed(ctx context.Context, u auth.UserID, kind auth.Kind, err error) error {
-	if !errors.Is(err, auth.ErrWrong) {
-		return err
-	}
-	recorded := s.DB.Tx(ctx, func(tx auth.Tx) error {
-		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.StepUpFailed, User: u, Detail: map[string]string{"factor": string(kind)}})
-	})
-	if recorded != nil {
-		return recorded
-	}
-	return err
+	return raised, s.Trail.Failed(ctx, auth.StepUpFailed, now.User.ID, f.Kind(), err)
 }
 
 // factors are all that people can be asked for, the second ones first.

@@ -56,12 +56,12 @@ func growth(b *bench) error {
 	if err != nil {
 		return err
 	}
-	err = compare("authenticator step", b.size.rounds, func(n *node, w *world) (func() ([]float64, error), func(), error) {
+	err = compare("authenticator step", b.size.pairs, func(n *node, w *world) (func() ([]float64, error), func(), error) {
 		s, err := newSteppers(n, w, 1)
 		if err != nil {
 			return nil, nil, err
 		}
-		return func() ([]float64, error) { return s.run(b.size.slice / 2) }, s.close, nil
+		return func() ([]float64, error) { return s.run(b.size.slice, len(few.pending)/b.size.pairs) }, s.close, nil
 	})
 	if err != nil {
 		return err

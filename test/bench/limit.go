@@ -17,6 +17,9 @@ import (
 	"sallyport/internal/secret"
 )
 
+// price is what a password costs to hash: the server's default.
+var price = secret.Params{Memory: 19456, Passes: 2, Lanes: 1}
+
 // beLimit does the least that could do the work, in a process of its own. It writes one line once it is ready. A
 // handler serves until its input ends; the others read "callers milliseconds" and answer with a rate.
 func beLimit(kind string, args []string) error {
@@ -25,7 +28,7 @@ func beLimit(kind string, args []string) error {
 		return bareHandler([]byte(args[0]))
 	case "hashes":
 		return answerRates(func(int) error {
-			argon2.IDKey([]byte(thePassword), []byte("sixteen bytes..."), secret.OWASP.Passes, secret.OWASP.Memory, secret.OWASP.Lanes, 32)
+			argon2.IDKey([]byte(thePassword), []byte("sixteen bytes..."), price.Passes, price.Memory, price.Lanes, 32)
 			return nil
 		})
 	case "sqlite":
@@ -71,7 +74,7 @@ func answerRates(piece func(worker int) error) error {
 // bareSQLite inserts one row in each transaction, by way of the same driver with the same durability. SQLite has one
 // writer, so all callers share a connection, as they would without us.
 func bareSQLite(path string) error {
-	d, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)")
+	d, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate")
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,14 @@ func bareInserts(d *sql.DB, bytes string) error {
 	}
 	data := make([]byte, 64)
 	return answerRates(func(int) error {
-		_, err := d.Exec(`INSERT INTO limit_of_commits (at, data) VALUES ($1, $2)`, time.Now().UnixMicro(), data)
-		return err
+		tx, err := d.Begin()
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback() // after a commit it does nothing
+		if _, err := tx.Exec(`INSERT INTO limit_of_commits (at, data) VALUES ($1, $2)`, time.Now().UnixMicro(), data); err != nil {
+			return err
+		}
+		return tx.Commit()
 	})
 }

@@ -55,8 +55,12 @@ func (t *table) add(name string, ours float64, unit string, g *goal) {
 
 // compare leaves a line with a limit.
 func (t *table) compare(name string, c comparison, unit string, g *goal) {
-	met := g.met(c.ratio)
-	t.append(line{Name: name, Ours: c.ours, Unit: unit, Limit: &c.limit, Ratio: &c.ratio, Goal: g.sign + " " + number(g.bound), Met: &met})
+	l := line{Name: name, Ours: c.ours, Unit: unit, Limit: &c.limit, Ratio: &c.ratio}
+	if g != nil {
+		met := g.met(c.ratio)
+		l.Goal, l.Met = g.sign+" "+number(g.bound), &met
+	}
+	t.append(l)
 }
 
 func (t *table) append(l line) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sallyport/internal/app"
@@ -26,7 +27,7 @@ type world struct {
 	users          int
 	sessions       []auth.Secret // tokens
 	pending        []auth.Secret // tokens of sign-ins that lack a code only, each of another person
-	used           int           // of pending
+	used           atomic.Int64  // of pending
 }
 
 // people are what a world is filled with. The last have an authenticator each; the others a password alone.
@@ -92,7 +93,7 @@ func (w *world) fill(ctx context.Context, p people) error {
 	if err != nil {
 		return err
 	}
-	hash, err := secret.NewHasher(secret.OWASP, 1, time.Minute, func() int64 { return 0 }).Hash(ctx, thePassword)
+	hash, err := secret.NewHasher(price, 1, time.Minute, func() int64 { return 0 }).Hash(ctx, thePassword)
 	if err != nil {
 		return err
 	}

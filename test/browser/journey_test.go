@@ -67,6 +67,7 @@ func (b *tab) enrol() *app {
 	b.fill("6-digit code", phone.wrongCode())
 	b.follow("Add authenticator")
 	b.see("This code is not right.") // T3
+	b.until("the focus on what is wrong", `return document.activeElement === labelled('6-digit code')`)
 	b.inspect("authenticator-wrong")
 	if again := b.scan(); again.secret != phone.secret {
 		b.Error("a wrong code changed the secret, so the app that scanned it is useless")
@@ -116,10 +117,9 @@ func (b *tab) keepTheLastOne() {
 	b.inspect("stepup-both")
 	b.fill("Password", password)
 	b.leave(func() { b.keys(kb.Enter) })
-	b.see("This is your last second step. Disable MFA first, or add another.")
+	b.title("Security")
+	b.see("This is your last second step. Disable MFA first, or add another.", "MFA is on", "Work phone")
 	b.inspect("last-factor")
-	b.visit("/account/security")
-	b.see("MFA is on", "Work phone")
 }
 
 // turnOffAndOn is F3: off keeps what is set up, and on brings it back.
@@ -146,6 +146,7 @@ func (b *tab) changePassword() {
 	b.fill("New password", password+", and back")
 	b.follow("Change password")
 	b.see("This is not your current password.")
+	b.until("the focus on what is wrong", `return document.activeElement === labelled('Current password')`)
 	b.inspect("password-wrong")
 	b.fill("Current password", password)
 	b.fill("New password", password+", and back")

@@ -118,6 +118,7 @@ func open(t *testing.T, origin string, l look, label string) *tab {
 	b.must(chromedp.Do(ctx))
 	call(b, network.Enable, network.EnableParams{})
 	call(b, log.Enable, cdp.Empty{})
+	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}) // there are other windows
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.theme}}})
 	return b
@@ -213,7 +214,8 @@ const shown = (e) => e.checkVisibility({visibilityProperty: true}) && e.getClien
 const words = (e) => (e.getAttribute('aria-label') || e.textContent).replace(/\s+/g, ' ').trim();
 const front = () => document.querySelector('dialog[open]') || document;
 const all = (what) => [...front().querySelectorAll(what)].filter(shown);
-const pressable = (name) => all('a[href], button, summary').find((e) => words(e) === name);
+const named = (e, name) => words(e) === name || e.matches('.choice') && words(e.querySelector('.strong')) === name;
+const pressable = (name) => all('a[href], button, summary').find((e) => named(e, name));
 const labelled = (name) => { const l = all('label').find((e) => words(e) === name); return l && l.control; };
 `
 
@@ -272,10 +274,10 @@ func (b *tab) see(texts ...string) {
 	}
 }
 
-// gone claims that words are not on the page.
-func (b *tab) gone(text string) {
+// closed waits until no dialog is left, and what its end sets off has happened.
+func (b *tab) closed() {
 	b.Helper()
-	b.until(fmt.Sprintf("%q to be gone", text), `return !document.body.innerText.replace(/\s+/g, ' ').includes(a)`, text)
+	b.until("the dialog to close", `return !document.querySelector('dialog')`)
 }
 
 // title waits for the first heading of the page or dialog in front.

@@ -79,7 +79,7 @@ func (p *Password) change(ctx context.Context, in Change) (web.None, error) {
 		return web.None{}, err
 	}
 	if _, err := p.Verify(ctx, attempt, in.Current); err != nil {
-		return web.None{}, err
+		return web.None{}, p.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, Kind, err)
 	}
 	hashed, err := p.Prepare(ctx, now.User, in.Password)
 	if err != nil {

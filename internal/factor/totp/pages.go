@@ -211,7 +211,7 @@ func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) 
 	now := t.Clock()
 	step := match(secret, code, now, 0)
 	if step == 0 {
-		return Confirmed{}, auth.ErrWrong
+		return Confirmed{}, t.Trail.Failed(ctx, auth.FactorFailed, who.ID, Kind, auth.ErrWrong)
 	}
 	shown := Confirmed{Authenticator: Authenticator{a.id, name, now, now}}
 	err = t.DB.Tx(ctx, func(tx auth.Tx) (err error) {

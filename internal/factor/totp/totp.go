@@ -68,10 +68,12 @@ func (t *TOTP) Verify(ctx context.Context, a auth.Attempt, response auth.Secret)
 		return nil, err
 	}
 	now := t.Clock()
+	var broken error // one that cannot be opened must not keep out who has another
 	for _, one := range all {
 		secret, err := t.open(one)
 		if err != nil {
-			return nil, err
+			broken = err
+			continue
 		}
 		if step := match(secret, code, now, one.lastStep); step > 0 {
 			return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
@@ -81,6 +83,9 @@ func (t *TOTP) Verify(ctx context.Context, a auth.Attempt, response auth.Secret)
 				return prove(one.id, now), t.reseal(ctx, tx, one, secret)
 			}, nil
 		}
+	}
+	if broken != nil {
+		return nil, broken
 	}
 	return nil, auth.ErrWrong
 }

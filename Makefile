@@ -1,0 +1,18 @@
+# The few things there are to do. None of them needs anything but Go, apart from test, which says what it needs.
+.PHONY: run test bench check radius
+
+run: # a server on this machine, with nothing to configure
+	go run ./cmd/sallyport dev
+
+test: # everything, nothing skipped
+	test/run.sh
+
+bench: # the table of speed and memory
+	go run ./test/bench
+
+check: # what must hold before anything is read
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on them:"; echo "$$files"; exit 1; }
+	go vet ./...
+
+radius: # in how many places each factor is known
+	@test/radius.sh
