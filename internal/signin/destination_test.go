@@ -202,9 +202,12 @@ func TestNoHostileStringLeadsAnywhereElse(t *testing.T) {
 	for _, s := range all {
 		safe(t, s)
 	}
-	for r := rune(0); r < 0x3100; r++ { // every character between and before two slashes
-		for _, pattern := range []string{"/%c/evil.example", "%c//evil.example", "/%cevil.example", "https://app.example.com%cevil.example", "https:%c//evil.example", "//%c@app.example.com"} {
-			safe(t, fmt.Sprintf(pattern, r))
+	// Every character that some reader takes for a slash, a dot, a space or nothing.
+	for _, between := range [][2]rune{{0, 0x100}, {0x2000, 0x2070}, {0x2215, 0x2217}, {0x29f5, 0x29fa}, {0x3000, 0x3003}, {0xfe50, 0xfe70}, {0xff00, 0xff62}, {0xfeff, 0xff00}} {
+		for r := between[0]; r < between[1]; r++ {
+			for _, pattern := range []string{"/%c/evil.example", "%c//evil.example", "/%cevil.example", "https://app.example.com%cevil.example", "https:%c//evil.example", "//%c@app.example.com"} {
+				safe(t, fmt.Sprintf(pattern, r))
+			}
 		}
 	}
 }

@@ -35,10 +35,11 @@ func (v View) Draw(p Part) (template.HTML, error) {
 
 // A Prompt is how a factor asks for its response, on whatever page and over the API.
 type Prompt struct {
-	Field string // the name of the response: "code"
-	Max   int    // code points
-	Doc   string // for OpenAPI
-	Words Words  // for a wrong response
+	Field string                  // the name of the response: "code"
+	Max   int                     // code points
+	Doc   string                  // for OpenAPI
+	Words Words                   // for a wrong response
+	Check func(auth.Secret) error // an InvalidError for what cannot be a response at all, so is no guess; nil: anything can
 
 	Icon, Title, Hint string                      // in a list of ways: "app", "Authenticator app", "A code from ..."
 	Ask               string                      // heading of a page of its own: "Enter the code from your app"

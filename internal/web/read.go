@@ -57,6 +57,7 @@ type field struct {
 	optional bool
 	max      int
 	doc      string
+	check    func(auth.Secret) error
 }
 
 func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
@@ -73,7 +74,7 @@ func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
 			f.name = sf.Tag.Get("path")
 		}
 		if f.name == "*" && asks != nil {
-			f.name, f.max, f.doc = asks.Field, asks.Max, asks.Doc
+			f.name, f.max, f.doc, f.check = asks.Field, asks.Max, asks.Doc, asks.Check
 		}
 		switch {
 		case f.name == "*":
@@ -170,6 +171,9 @@ func (f *field) set(to reflect.Value, s sent) string {
 		}
 		if utf8.RuneCountInString(s.text) > f.max {
 			return fmt.Sprintf("is longer than %d characters", f.max)
+		}
+		if wrong := (auth.InvalidError{}); f.check != nil && errors.As(f.check(auth.Secret(s.text)), &wrong) {
+			return wrong.Why
 		}
 		to.SetString(s.text)
 	}

@@ -1,0 +1,671 @@
+package app_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sallyport/internal/app"
+	"sallyport/internal/auth"
+	"sallyport/internal/config"
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/secret"
+)
+
+// Random walks over everything that people, thieves and administrators can do, on both faces, against a model that was
+// written from the rules and shares no code with policy. After every step each session token there ever was is tried.
+//
+// No walk reaches a session that the policy would refuse; a session that answers belongs to who proved what the rules
+// demanded at its start; one that is over never answers again; a code never succeeds twice.
+// S1, S2, S6, T3, T5, U1-U3, F1-F3, W2, W4, R1, R2, R4
+
+func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		f.Value.Set("20") // walks of some 30 steps for each set of rules
+		defer f.Value.Set(f.DefValue)
+	}
+	for name, set := range map[string]func(*config.Config){
+		"off":      mfaOff,
+		"optional": func(*config.Config) {},
+		"warn":     func(c *config.Config) { c.Policy.LastFactor = "warn" },
+		"required": required,
+		"grace":    func(c *config.Config) { required(c); c.Policy.GraceDays = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.EachAddress(t, app.Schemas, func(t *testing.T, address string) {
+				w := worldOn(t, address, set)
+				ctx, stop := context.WithCancel(context.Background())
+				var done sync.WaitGroup
+				done.Go(func() { w.DB.Listen(ctx) }) // so that sessions are checked from memory
+				defer done.Wait()
+				defer stop()
+				for !w.DB.Hears() {
+					time.Sleep(time.Millisecond)
+				}
+				rapid.Check(t, func(t *rapid.T) { newWalk(w, t).run(t) })
+			})
+		})
+	}
+}
+
+// A person as the model knows them.
+type walker struct {
+	user     auth.User
+	password auth.Secret
+	epoch    int
+	mfaOff   bool
+	gone     bool // disabled
+	due      time.Time
+	apps     []*authenticator
+	begun    map[string]string // secrets that were shown and wait, by id
+	// wrong guesses so far: only they excuse a refusal by the throttle
+	passwords, codes, setups int
+}
+
+type authenticator struct {
+	id, key string
+	last    int64 // step
+}
+
+// A modelled session, by its token.
+type modelled struct {
+	who           *walker
+	proved        []string // kinds, in order
+	epoch         int
+	started, seen time.Time
+	fresh         time.Time // end of the step-up window
+	over          bool
+}
+
+type underway struct {
+	who     *walker
+	need    string
+	expires time.Time
+	epoch   int
+	tries   int
+	over    bool
+}
+
+type walk struct {
+	*world
+	people   []*walker
+	browsers []*browser
+	sessions map[string]*modelled
+	tokens   []string // in order of birth
+	pendings map[string]*underway
+	spent    map[string]bool // authenticator and step
+}
+
+func newWalk(w *world, t *rapid.T) *walk {
+	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}}
+	for range 2 {
+		p := &walker{password: "correct horse battery", begun: map[string]string{}}
+		p.user = w.add(t, secret.NewID()+"@example.com", p.password)
+		k.people = append(k.people, p)
+	}
+	for range 3 {
+		k.browsers = append(k.browsers, w.browser())
+	}
+	return k
+}
+
+func (k *walk) run(t *rapid.T) {
+	t.Repeat(map[string]func(*rapid.T){
+		"":                    k.check,
+		"sign in":             k.signIn,
+		"sign in once more":   k.signIn,
+		"code":                k.code,
+		"code once more":      k.code,
+		"enrol on the way in": func(t *rapid.T) { k.enrol(t, "/signin/enrol") },
+		"add":                 func(t *rapid.T) { k.enrol(t, "/account") },
+		"confirm an old one":  k.confirmOld,
+		"step up":             k.stepUp,
+		"step up once more":   k.stepUp,
+		"remove":              k.remove,
+		"disable MFA":         k.disableMFA,
+		"enable MFA":          k.enableMFA,
+		"change password":     k.changePassword,
+		"sign out":            k.signOut,
+		"end others":          k.endOthers,
+		"give up":             k.giveUp,
+		"wait":                k.pass,
+		"wait once more":      k.pass,
+		"reset MFA":           k.reset,
+		"disable somebody":    k.expel,
+		"steal cookies":       k.steal,
+	})
+}
+
+// --- what the model says
+
+func (k *walk) rule() string { return k.config.Policy.MFA }
+
+// needs is what a sign-in with the password alone still needs.
+func (k *walk) needs(p *walker) string {
+	switch {
+	case k.rule() == "off", k.rule() == "optional" && (p.mfaOff || len(p.apps) == 0):
+		return "signed_in"
+	case len(p.apps) > 0:
+		return "second_factor"
+	case k.config.Policy.GraceDays > 0 && (p.due.IsZero() || k.now().Before(p.due)):
+		return "signed_in"
+	}
+	return "enrolment"
+}
+
+func (k *walk) isOn(p *walker) bool {
+	return k.rule() == "required" || k.rule() == "optional" && !p.mfaOff && len(p.apps) > 0
+}
+
+func (k *walk) alive(s *modelled) bool {
+	return s != nil && !s.over && !s.who.gone && s.epoch == s.who.epoch && k.now().Before(s.started.Add(24*time.Hour)) && k.now().Sub(s.seen) < time.Hour
+}
+
+func (k *walk) isFresh(s *modelled) bool { return k.alive(s) && k.now().Before(s.fresh) }
+
+func (k *walk) open(p *underway) bool {
+	return p != nil && !p.over && !p.who.gone && p.epoch == p.who.epoch && k.now().Before(p.expires)
+}
+
+func (k *walk) sessionIn(b *browser) *modelled { return k.sessions[b.jar[sessionCookie]] }
+func (k *walk) pendingIn(b *browser) *underway { return k.pendings[b.jar[pendingCookie]] }
+
+// bump is a new security epoch: only keep lives on.
+func (k *walk) bump(p *walker, keep *modelled) {
+	p.epoch++
+	if keep != nil {
+		keep.epoch = p.epoch
+	}
+}
+
+// began notes a session that the server has just issued, if the rules allow it.
+func (k *walk) began(t *rapid.T, a answer, former string, p *walker, proved ...string) {
+	token := a.cookies[sessionCookie]
+	if token == "" {
+		t.Fatalf("no session: %v", a)
+	}
+	two := slices.Contains(proved, "password") && slices.Contains(proved, "totp")
+	one := k.rule() == "off" || k.rule() == "optional" && (p.mfaOff || len(p.apps) == 0) ||
+		k.rule() == "required" && len(p.apps) == 0 && k.now().Before(p.due)
+	if p.gone || !two && !one {
+		t.Fatalf("a session of somebody who proved %v under %s with %d authenticators: %v", proved, k.rule(), len(p.apps), a)
+	}
+	if s := k.sessions[former]; s != nil {
+		s.over = true
+	}
+	k.sessions[token] = &modelled{who: p, proved: proved, epoch: p.epoch, started: k.now(), seen: k.now()}
+	k.tokens = append(k.tokens, token)
+}
+
+// excused is true if the throttle answered, which only guesses that were wrong before excuse.
+func (k *walk) excused(t *rapid.T, a answer, wrong, least int) bool {
+	if a.status != 429 {
+		return false
+	}
+	if wrong < least {
+		t.Fatalf("throttled after %d wrong guesses: %v", wrong, a)
+	}
+	if a.cookies[sessionCookie] != "" || a.cookies[pendingCookie] != "" {
+		t.Fatalf("throttled, and let through: %v", a)
+	}
+	return true
+}
+
+func done(a answer) bool {
+	return a.status/100 == 2 || a.status == 303 && !strings.HasPrefix(a.location, "/signin?return_to=")
+}
+
+// same fails unless the server did what the model says.
+func same(t *rapid.T, what string, want bool, a answer) {
+	if done(a) != want {
+		t.Fatalf("%s: want %v: %v", what, want, a)
+	}
+}
+
+// send goes to one face or the other.
+func send(t *rapid.T, b *browser, method, path string, pairs ...string) answer {
+	if rapid.Bool().Draw(t, "on a page") {
+		return b.form(method, path, pairs...)
+	}
+	return b.api(method, path, pairs...)
+}
+
+func (k *walk) browserOf(t *rapid.T) *browser {
+	return rapid.SampledFrom(k.browsers).Draw(t, "browser")
+}
+
+// check tries every token there is.
+func (k *walk) check(t *rapid.T) {
+	probe := k.browser()
+	for _, token := range k.tokens {
+		s := k.sessions[token]
+		probe.jar = map[string]string{sessionCookie: token}
+		a := probe.session()
+		switch {
+		case a.status == 200 && !k.alive(s):
+			t.Fatalf("a session that is over answers: %+v %v", s, a)
+		case a.status != 200 && a.status != 401:
+			t.Fatalf("%v", a)
+		case a.status == 401 && k.alive(s) && k.now().Sub(s.started) < time.Hour:
+			t.Fatalf("a session that lives does not answer: %+v %v", s, a)
+		case a.status == 401:
+			s.over = true // a last use that nobody wrote down is lost with the memory; once over, it stays so
+			continue
+		}
+		s.seen = k.now()
+		level := 1.0
+		if slices.Contains(s.proved, "password") && slices.Contains(s.proved, "totp") {
+			level = 2
+		}
+		u, _ := a.fields["user"].(map[string]any)
+		if a.fields["level"] != level || u["id"] != string(s.who.user.ID) {
+			t.Fatalf("proved %v by %s: %v", s.proved, s.who.user.ID, a)
+		}
+	}
+	for token := range k.pendings { // S2: never a session
+		probe.jar = map[string]string{sessionCookie: token}
+		if a := probe.session(); a.status != 401 {
+			t.Fatalf("a pending sign-in answers as a session: %v", a)
+		}
+	}
+}
+
+// --- what happens
+
+func (k *walk) signIn(t *rapid.T) {
+	b := k.browserOf(t)
+	p := rapid.SampledFrom(k.people).Draw(t, "who")
+	password := rapid.SampledFrom([]auth.Secret{p.password, p.password, p.password, "wrong horse battery", ""}).Draw(t, "password")
+	former := b.jar[sessionCookie]
+	a := send(t, b, "POST", "/signin", "login", rapid.SampledFrom([]string{p.user.Login, strings.ToUpper(p.user.Login)}).Draw(t, "login"), "password", string(password))
+	if k.excused(t, a, p.passwords, 10) {
+		return
+	}
+	if password != p.password || p.gone {
+		if password != "" { // an empty field is no guess
+			p.passwords++
+		}
+		same(t, "a wrong password", false, a)
+		return
+	}
+	need := k.needs(p)
+	if need == "signed_in" {
+		if k.rule() == "required" && len(p.apps) == 0 && p.due.IsZero() {
+			p.due = k.now().Add(time.Duration(k.config.Policy.GraceDays) * 24 * time.Hour)
+		}
+		k.began(t, a, former, p, "password")
+		return
+	}
+	token, next := a.cookies[pendingCookie], a.field("next")+a.location
+	if token == "" || a.cookies[sessionCookie] != "" || next != map[string]string{"second_factor": "/signin/totp", "enrolment": "/signin/enrol"}[need] {
+		t.Fatalf("want %s: %v", need, a)
+	}
+	k.pendings[token] = &underway{who: p, need: need, expires: k.now().Add(10 * time.Minute), epoch: p.epoch}
+}
+
+// aCode is something a person or a thief may type.
+func (k *walk) aCode(t *rapid.T, p *walker) string {
+	kind := rapid.SampledFrom([]string{"right", "right", "right", "early", "late", "too early", "too late", "wrong", "malformed", "of another"}).Draw(t, "code")
+	owner := p
+	if kind == "of another" {
+		owner = k.people[0]
+		if p == owner {
+			owner = k.people[1]
+		}
+	}
+	if kind == "malformed" || len(owner.apps) == 0 {
+		return "12345"
+	}
+	one := rapid.SampledFrom(owner.apps).Draw(t, "authenticator")
+	off := map[string]int{"early": 1, "late": -1, "too early": 2, "too late": -2}[kind]
+	code := codeAt(one.key, k.now().Add(time.Duration(off)*30*time.Second))
+	if kind == "wrong" {
+		code = wrongCode(k.now(), one.key)
+	}
+	return code
+}
+
+// matches is the authenticator and step that a code is right for (T5), and nothing else may accept it.
+func (k *walk) matches(p *walker, code string) (*authenticator, int64) {
+	for _, one := range p.apps {
+		for off := -1; off <= 1; off++ {
+			at := k.now().Add(time.Duration(off) * 30 * time.Second)
+			if step := at.Unix() / 30; step > one.last && codeAt(one.key, at) == code {
+				return one, step
+			}
+		}
+	}
+	return nil, 0
+}
+
+// burn notes a step that counted. It must not have counted before.
+func (k *walk) burn(t *rapid.T, one *authenticator, step int64) {
+	name := fmt.Sprint(one.id, " ", step)
+	if k.spent[name] {
+		t.Fatalf("step %s succeeded twice", name)
+	}
+	k.spent[name], one.last = true, step
+}
+
+func (k *walk) code(t *rapid.T) {
+	b := k.browserOf(t)
+	p := k.pendingIn(b)
+	who := k.people[0]
+	if p != nil {
+		who = p.who
+	}
+	code := k.aCode(t, who)
+	former := b.jar[sessionCookie]
+	a := send(t, b, "POST", "/signin/totp", "code", code)
+	if !k.open(p) {
+		same(t, "a code without a sign-in under way", false, a)
+		return
+	}
+	if k.excused(t, a, p.who.codes, 5) {
+		return
+	}
+	one, step := k.matches(p.who, code)
+	if one == nil {
+		p.who.codes++
+		if p.tries++; p.tries >= 5 && code != "12345" {
+			p.over = true
+		}
+		same(t, "a wrong code", false, a)
+		return
+	}
+	k.burn(t, one, step)
+	p.over = true
+	k.began(t, a, former, p.who, "password", "totp")
+}
+
+// enrol starts an authenticator, and confirms it or not.
+func (k *walk) enrol(t *rapid.T, at string) {
+	b := k.browserOf(t)
+	s, p := k.sessionIn(b), k.pendingIn(b)
+	begun := b.api("POST", at+"/totp")
+	var who *walker
+	switch {
+	case at == "/account" && k.isFresh(s):
+		who = s.who
+	case at == "/signin/enrol" && k.open(p) && p.need == "enrolment":
+		who = p.who
+	default:
+		same(t, "to start one at "+at, false, begun)
+		return
+	}
+	same(t, "to start one at "+at, true, begun)
+	id, key := begun.field("id"), begun.field("secret")
+	for _, one := range slices.Concat(k.people[0].apps, k.people[1].apps) {
+		if one.key == key || one.id == id {
+			t.Fatalf("a secret that is in use is shown: %v", begun)
+		}
+	}
+	who.begun[id] = key
+	k.confirm(t, b, at, id, key, who)
+}
+
+// confirmOld tries one that was begun some time, in another browser, or by somebody else.
+func (k *walk) confirmOld(t *rapid.T) {
+	of := rapid.SampledFrom(k.people).Draw(t, "whose")
+	if len(of.begun) == 0 {
+		t.Skip("none")
+	}
+	ids := []string{}
+	for id := range of.begun {
+		ids = append(ids, id)
+	}
+	id := slices.Min(ids)
+	b := k.browserOf(t)
+	at := rapid.SampledFrom([]string{"/account", "/signin/enrol"}).Draw(t, "at")
+	var who *walker
+	if s := k.sessionIn(b); at == "/account" && k.isFresh(s) {
+		who = s.who
+	}
+	if p := k.pendingIn(b); at != "/account" && k.open(p) && p.need == "enrolment" {
+		who = p.who
+	}
+	if who != of {
+		same(t, "to confirm what is not theirs", false, send(t, b, "POST", at+"/totp/"+id, "code", codeAt(of.begun[id], k.now())))
+		return
+	}
+	k.confirm(t, b, at, id, of.begun[id], who)
+}
+
+func (k *walk) confirm(t *rapid.T, b *browser, at, id, key string, who *walker) {
+	off := rapid.SampledFrom([]int{0, 0, 0, -1, 1, -2, 2, 100}).Draw(t, "step")
+	when := k.now().Add(time.Duration(off) * 30 * time.Second)
+	former := b.jar[sessionCookie]
+	s, p := k.sessionIn(b), k.pendingIn(b)
+	a := send(t, b, "POST", at+"/totp/"+id, "code", codeAt(key, when), "name", "Phone")
+	if k.excused(t, a, who.setups, 30) {
+		return
+	}
+	right := off >= -1 && off <= 1
+	if !right {
+		right = codeAt(key, when) == codeAt(key, k.now()) // one in a million
+	}
+	if !right {
+		who.setups++
+		same(t, "to confirm with a wrong code", false, a)
+		return
+	}
+	if !done(a) {
+		delete(who.begun, id) // one that waited too long or was begun elsewhere may be gone; it must not come back
+		return
+	}
+	one := &authenticator{id: id, key: key}
+	k.burn(t, one, when.Unix()/30)
+	who.apps = append(who.apps, one)
+	delete(who.begun, id)
+	if at == "/account" {
+		k.bump(who, s)
+		return
+	}
+	p.over = true
+	k.bump(who, nil)
+	k.began(t, a, former, who, "password", "totp")
+}
+
+func (k *walk) stepUp(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	who := k.people[0]
+	if s != nil {
+		who = s.who
+	}
+	kind := rapid.SampledFrom([]string{"password", "totp"}).Draw(t, "factor")
+	if kind == "password" {
+		password := rapid.SampledFrom([]auth.Secret{who.password, who.password, "wrong horse battery"}).Draw(t, "password")
+		a := send(t, b, "POST", "/stepup/password", "password", string(password))
+		two := s != nil && slices.Contains(s.proved, "totp")
+		switch {
+		case !k.alive(s), len(who.apps) > 0 && !two: // U2, R7
+			same(t, "to step up with a password that is not enough", false, a)
+		case k.excused(t, a, who.passwords, 10):
+		case password != who.password:
+			who.passwords++
+			same(t, "to step up with a wrong password", false, a)
+		default:
+			k.raised(t, b, s, a, "password")
+		}
+		return
+	}
+	code := k.aCode(t, who)
+	a := send(t, b, "POST", "/stepup/totp", "code", code)
+	one, step := k.matches(who, code)
+	switch {
+	case !k.alive(s) || len(who.apps) == 0:
+		same(t, "to step up with a code of nothing", false, a)
+	case k.excused(t, a, who.codes, 10):
+	case one == nil:
+		who.codes++
+		same(t, "to step up with a wrong code", false, a)
+	default:
+		k.burn(t, one, step)
+		k.raised(t, b, s, a, "totp")
+	}
+}
+
+// raised notes the new token of a session. The old one is over.
+func (k *walk) raised(t *rapid.T, b *browser, s *modelled, a answer, kind string) {
+	token := a.cookies[sessionCookie]
+	if !done(a) || token == "" || k.sessions[token] != nil {
+		t.Fatalf("a step-up without a new token: %v", a)
+	}
+	lives := *s
+	s.over = true
+	lives.proved = append(slices.Clone(s.proved), kind)
+	lives.fresh = k.now().Add(time.Duration(k.config.Policy.StepUpMinutes) * time.Minute)
+	k.sessions[token] = &lives
+	k.tokens = append(k.tokens, token)
+}
+
+func (k *walk) remove(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	of := rapid.SampledFrom(k.people).Draw(t, "whose")
+	if len(of.apps) == 0 {
+		t.Skip("none")
+	}
+	one := rapid.SampledFrom(of.apps).Draw(t, "authenticator")
+	a := send(t, b, "DELETE", "/account/totp/"+one.id)
+	last := len(of.apps) == 1 && k.isOn(of) && (k.rule() == "required" || k.config.Policy.LastFactor == "refuse") // F2
+	want := k.isFresh(s) && s.who == of && !last
+	same(t, "to remove an authenticator", want, a)
+	if want {
+		of.apps = slices.DeleteFunc(slices.Clone(of.apps), func(o *authenticator) bool { return o == one })
+		k.bump(of, s)
+	}
+}
+
+func (k *walk) disableMFA(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	who := k.people[0]
+	if s != nil {
+		who = s.who
+	}
+	password := rapid.SampledFrom([]auth.Secret{who.password, who.password, "wrong horse battery"}).Draw(t, "password")
+	a := send(t, b, "POST", "/account/mfa/disable", "password", string(password))
+	switch {
+	case !k.isFresh(s) || k.rule() == "required": // F3
+		same(t, "to disable MFA", false, a)
+	case k.excused(t, a, who.passwords, 10):
+	case password != who.password:
+		who.passwords++
+		same(t, "to disable MFA with a wrong password", false, a)
+	default:
+		same(t, "to disable MFA", true, a)
+		who.mfaOff = true
+		k.bump(who, s)
+	}
+}
+
+func (k *walk) enableMFA(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	a := send(t, b, "POST", "/account/mfa/enable")
+	same(t, "to enable MFA", k.alive(s), a)
+	if k.alive(s) {
+		s.who.mfaOff = false
+		k.bump(s.who, s)
+	}
+}
+
+func (k *walk) changePassword(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	who := k.people[0]
+	if s != nil {
+		who = s.who
+	}
+	current := rapid.SampledFrom([]auth.Secret{who.password, who.password, "wrong horse battery"}).Draw(t, "current")
+	chosen := auth.Secret(rapid.StringMatching(`[a-z]{5} [a-z]{6} [a-z]{5}`).Draw(t, "new"))
+	a := send(t, b, "POST", "/account/password", "current", string(current), "password", string(chosen))
+	switch {
+	case !k.isFresh(s):
+		same(t, "to change the password", false, a)
+	case k.excused(t, a, who.passwords, 10):
+	case a.status == 422 && strings.Contains(a.body, "repeats itself"): // rapid likes "aaaaa aaaaaa aaaaa"
+	case current != who.password:
+		who.passwords++
+		same(t, "to change the password with a wrong one", false, a)
+	default:
+		same(t, "to change the password", true, a)
+		who.password = chosen
+		k.bump(who, s)
+	}
+}
+
+func (k *walk) signOut(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	a := send(t, b, "DELETE", "/session")
+	same(t, "to sign out", k.alive(s), a)
+	if s != nil && done(a) {
+		s.over = true
+	}
+}
+
+func (k *walk) endOthers(t *rapid.T) {
+	b := k.browserOf(t)
+	s := k.sessionIn(b)
+	a := send(t, b, "DELETE", "/account/sessions")
+	same(t, "to end the others", k.alive(s), a)
+	if !done(a) {
+		return
+	}
+	for _, other := range k.sessions {
+		if other != s && other.who == s.who {
+			other.over = true
+		}
+	}
+}
+
+func (k *walk) giveUp(t *rapid.T) {
+	b := k.browserOf(t)
+	p := k.pendingIn(b)
+	a := send(t, b, "DELETE", "/signin")
+	same(t, "to give up", k.open(p), a)
+	if p != nil && done(a) {
+		p.over = true
+	}
+}
+
+// pass lets time go by, mostly little.
+func (k *walk) pass(t *rapid.T) {
+	k.wait(rapid.SampledFrom([]time.Duration{time.Second, 15 * time.Second, 30 * time.Second, 30 * time.Second, 45 * time.Second, time.Minute,
+		time.Minute, 9 * time.Minute, 11 * time.Minute, 59 * time.Minute, 61 * time.Minute, 25 * time.Hour}).Draw(t, "time"))
+}
+
+func (k *walk) reset(t *rapid.T) {
+	p := rapid.SampledFrom(k.people).Draw(t, "whom")
+	k.resetMFA(t, p.user.ID)
+	p.apps, p.begun, p.codes, p.setups = nil, map[string]string{}, 0, 0
+	k.bump(p, nil)
+}
+
+func (k *walk) expel(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "really") > 0 {
+		t.Skip("seldom")
+	}
+	p := rapid.SampledFrom(k.people).Draw(t, "whom")
+	k.disable(t, p.user.ID)
+	p.gone = true
+}
+
+// steal copies one browser's cookies into another.
+func (k *walk) steal(t *rapid.T) {
+	from, to := k.browserOf(t), k.browserOf(t)
+	to.jar = map[string]string{}
+	for name, value := range from.jar {
+		to.jar[name] = value
+	}
+}
