@@ -140,7 +140,7 @@ func TestCommandsFindTheirData(t *testing.T) {
 		t.Error(code, out)
 	}
 	nothing := filepath.Join(t.TempDir(), "nothing")
-	for _, command := range [][]string{{"user", "list"}, {"check"}, {"audit", "verify"}, {"keys", "rotate"}, {"serve"}} {
+	for _, command := range [][]string{{"user", "list"}, {"check"}, {"audit", "verify"}, {"serve"}} {
 		if out, code := harness.Command(t, nil, "", append(command, "--data", nothing)...); code != 1 {
 			t.Error(command, code, out)
 		}
@@ -272,13 +272,13 @@ func TestServeRefusesUnsafeSettings(t *testing.T) {
 	if err := os.WriteFile(open, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	safe := []string{"DATA=" + data, "URL=https://id.example.com", "LISTEN=127.0.0.1:1", "METRICS_LISTEN=off"}
+	safe := []string{"DATA=" + data, "URL=https://id.example.com", "LISTEN=127.0.0.1:1", "METRICS_LISTEN=off", "TRUSTED_PROXIES=127.0.0.1"}
 	for _, test := range []struct {
 		set string
 		fix string // what the line says to do
 	}{
 		{"URL=http://id.example.com", "set url to https://id.example.com"},
-		{"LISTEN=0.0.0.0:443", "set tls_cert and tls_key, or trusted_proxies"},
+		{"TRUSTED_PROXIES=", "set tls_cert and tls_key, or trusted_proxies"},
 		{"LISTEN=0.0.0.0:8080 URL=http://localhost:8080", "set listen to localhost:8080, or url to https"},
 		{"TRUSTED_PROXIES=0.0.0.0/0", "name your proxies alone"},
 		{"TRUSTED_PROXIES=10.0.0.0/8,::/0", "name your proxies alone"},

@@ -27,9 +27,11 @@ import (
 // S1, S2, S6, T3, T5, U1-U3, F1-F3, W2, W4, R1, R2, R4
 
 func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		f.Value.Set("20") // walks of some 30 steps for each set of rules
-		defer f.Value.Set(f.DefValue)
+	for name, value := range map[string]string{"rapid.checks": "30", "rapid.steps": "60"} { // for each set of rules; more by the flags
+		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
+			f.Value.Set(value)
+			defer f.Value.Set(f.DefValue)
+		}
 	}
 	for name, set := range map[string]func(*config.Config){
 		"off":      mfaOff,
@@ -49,10 +51,26 @@ func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
 				for !w.DB.Hears() {
 					time.Sleep(time.Millisecond)
 				}
-				rapid.Check(t, func(t *rapid.T) { newWalk(w, t).run(t) })
+				went := map[string]int{}
+				rapid.Check(t, func(t *rapid.T) { newWalk(w, t, went).run(t) })
+				t.Log(went)
+				for _, way := range ways[name] {
+					if went[way] == 0 {
+						t.Errorf("no walk came by %q: they prove too little", way)
+					}
+				}
 			})
 		})
 	}
+}
+
+// ways are what walks must have come through, or they prove little.
+var ways = map[string][]string{
+	"off":      {"password", "to step up by password", "to confirm one at /account", "to change the password"},
+	"optional": {"password", "password+totp", "to step up by password", "to step up by totp", "to confirm one at /account", "to disable MFA", "to enable MFA", "to change the password"},
+	"warn":     {"password", "password+totp", "to remove an authenticator"},
+	"required": {"password+totp", "to confirm one at /signin/enrol", "to step up by totp", "to change the password"},
+	"grace":    {"password", "password+totp", "to confirm one at /signin/enrol", "to confirm one at /account"},
 }
 
 // A person as the model knows them.
@@ -101,10 +119,11 @@ type walk struct {
 	tokens   []string // in order of birth
 	pendings map[string]*underway
 	spent    map[string]bool // authenticator and step
+	went     map[string]int  // how often somebody came through, over all walks
 }
 
-func newWalk(w *world, t *rapid.T) *walk {
-	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}}
+func newWalk(w *world, t *rapid.T, went map[string]int) *walk {
+	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}, went: went}
 	for range 2 {
 		p := &walker{password: "correct horse battery", begun: map[string]string{}}
 		p.user = w.add(t, secret.NewID()+"@example.com", p.password)
@@ -117,30 +136,72 @@ func newWalk(w *world, t *rapid.T) *walk {
 }
 
 func (k *walk) run(t *rapid.T) {
+	anybody := func(act func(*rapid.T, *browser, bool)) func(*rapid.T) {
+		return func(t *rapid.T) { act(t, k.browserOf(t), false) }
+	}
 	t.Repeat(map[string]func(*rapid.T){
 		"":                    k.check,
-		"sign in":             k.signIn,
-		"sign in once more":   k.signIn,
-		"code":                k.code,
-		"code once more":      k.code,
-		"enrol on the way in": func(t *rapid.T) { k.enrol(t, "/signin/enrol") },
-		"add":                 func(t *rapid.T) { k.enrol(t, "/account") },
-		"confirm an old one":  k.confirmOld,
-		"step up":             k.stepUp,
-		"step up once more":   k.stepUp,
-		"remove":              k.remove,
-		"disable MFA":         k.disableMFA,
-		"enable MFA":          k.enableMFA,
-		"change password":     k.changePassword,
-		"sign out":            k.signOut,
-		"end others":          k.endOthers,
-		"give up":             k.giveUp,
+		"go on":               k.goOn,
+		"go on, and on":       k.goOn,
+		"go on, on and on":    k.goOn,
+		"go on for ever":      k.goOn,
+		"sign in":             anybody(k.signIn),
+		"code":                anybody(k.code),
+		"enrol on the way in": anybody(k.enrol("/signin/enrol")),
+		"add":                 anybody(k.enrol("/account")),
+		"confirm an old one":  anybody(k.confirmOld),
+		"step up":             anybody(k.stepUp),
+		"remove":              anybody(k.remove),
+		"disable MFA":         anybody(k.disableMFA),
+		"enable MFA":          anybody(k.enableMFA),
+		"change password":     anybody(k.changePassword),
+		"sign out":            anybody(k.signOut),
+		"end others":          anybody(k.endOthers),
+		"give up":             anybody(k.giveUp),
 		"wait":                k.pass,
-		"wait once more":      k.pass,
 		"reset MFA":           k.reset,
 		"disable somebody":    k.expel,
 		"steal cookies":       k.steal,
 	})
+}
+
+// goOn does what a person would do next, and does it well: chance alone seldom gets through a whole journey.
+func (k *walk) goOn(t *rapid.T) {
+	b := k.browserOf(t)
+	s, p := k.sessionIn(b), k.pendingIn(b)
+	switch {
+	case k.open(p) && p.need == "second_factor":
+		k.nextCode(p.who)
+		k.code(t, b, true)
+	case k.open(p):
+		k.enrol("/signin/enrol")(t, b, true)
+	case !k.alive(s):
+		k.signIn(t, b, true)
+	case !k.isFresh(s):
+		k.nextCode(s.who)
+		k.stepUp(t, b, true)
+	default:
+		act := rapid.SampledFrom([]func(*rapid.T, *browser, bool){k.enrol("/account"), k.enrol("/account"), k.remove, k.remove, k.disableMFA, k.enableMFA,
+			k.changePassword, k.stepUp, k.signIn}).Draw(t, "act")
+		act(t, b, true)
+	}
+}
+
+// nextCode waits until every authenticator of somebody shows a code that was not used.
+func (k *walk) nextCode(p *walker) {
+	for _, one := range p.apps {
+		for one.last >= k.now().Unix()/30 {
+			k.wait(30 * time.Second)
+		}
+	}
+}
+
+// pick is the first of some for somebody who does it well, else any.
+func pick[T any](t *rapid.T, well bool, name string, some ...T) T {
+	if well {
+		return some[0]
+	}
+	return rapid.SampledFrom(some).Draw(t, name)
 }
 
 // --- what the model says
@@ -200,6 +261,7 @@ func (k *walk) began(t *rapid.T, a answer, former string, p *walker, proved ...s
 	if s := k.sessions[former]; s != nil {
 		s.over = true
 	}
+	k.went[strings.Join(proved, "+")]++
 	k.sessions[token] = &modelled{who: p, proved: proved, epoch: p.epoch, started: k.now(), seen: k.now()}
 	k.tokens = append(k.tokens, token)
 }
@@ -223,9 +285,12 @@ func done(a answer) bool {
 }
 
 // same fails unless the server did what the model says.
-func same(t *rapid.T, what string, want bool, a answer) {
+func (k *walk) same(t *rapid.T, what string, want bool, a answer) {
 	if done(a) != want {
 		t.Fatalf("%s: want %v: %v", what, want, a)
+	}
+	if want {
+		k.went[what]++
 	}
 }
 
@@ -279,10 +344,9 @@ func (k *walk) check(t *rapid.T) {
 
 // --- what happens
 
-func (k *walk) signIn(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) signIn(t *rapid.T, b *browser, well bool) {
 	p := rapid.SampledFrom(k.people).Draw(t, "who")
-	password := rapid.SampledFrom([]auth.Secret{p.password, p.password, p.password, "wrong horse battery", ""}).Draw(t, "password")
+	password := pick(t, well, "password", p.password, p.password, "wrong horse battery", "")
 	former := b.jar[sessionCookie]
 	a := send(t, b, "POST", "/signin", "login", rapid.SampledFrom([]string{p.user.Login, strings.ToUpper(p.user.Login)}).Draw(t, "login"), "password", string(password))
 	if k.excused(t, a, p.passwords, 10) {
@@ -292,7 +356,7 @@ func (k *walk) signIn(t *rapid.T) {
 		if password != "" { // an empty field is no guess
 			p.passwords++
 		}
-		same(t, "a wrong password", false, a)
+		k.same(t, "a wrong password", false, a)
 		return
 	}
 	need := k.needs(p)
@@ -311,8 +375,8 @@ func (k *walk) signIn(t *rapid.T) {
 }
 
 // aCode is something a person or a thief may type.
-func (k *walk) aCode(t *rapid.T, p *walker) string {
-	kind := rapid.SampledFrom([]string{"right", "right", "right", "early", "late", "too early", "too late", "wrong", "malformed", "of another"}).Draw(t, "code")
+func (k *walk) aCode(t *rapid.T, p *walker, well bool) string {
+	kind := pick(t, well, "code", "right", "right", "right", "early", "late", "too early", "too late", "wrong", "malformed", "of another")
 	owner := p
 	if kind == "of another" {
 		owner = k.people[0]
@@ -354,18 +418,17 @@ func (k *walk) burn(t *rapid.T, one *authenticator, step int64) {
 	k.spent[name], one.last = true, step
 }
 
-func (k *walk) code(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) code(t *rapid.T, b *browser, well bool) {
 	p := k.pendingIn(b)
 	who := k.people[0]
 	if p != nil {
 		who = p.who
 	}
-	code := k.aCode(t, who)
+	code := k.aCode(t, who, well)
 	former := b.jar[sessionCookie]
 	a := send(t, b, "POST", "/signin/totp", "code", code)
 	if !k.open(p) {
-		same(t, "a code without a sign-in under way", false, a)
+		k.same(t, "a code without a sign-in under way", false, a)
 		return
 	}
 	if k.excused(t, a, p.who.codes, 5) {
@@ -377,7 +440,7 @@ func (k *walk) code(t *rapid.T) {
 		if p.tries++; p.tries >= 5 && code != "12345" {
 			p.over = true
 		}
-		same(t, "a wrong code", false, a)
+		k.same(t, "a wrong code", false, a)
 		return
 	}
 	k.burn(t, one, step)
@@ -386,8 +449,11 @@ func (k *walk) code(t *rapid.T) {
 }
 
 // enrol starts an authenticator, and confirms it or not.
-func (k *walk) enrol(t *rapid.T, at string) {
-	b := k.browserOf(t)
+func (k *walk) enrol(at string) func(*rapid.T, *browser, bool) {
+	return func(t *rapid.T, b *browser, well bool) { k.add(t, b, at, well) }
+}
+
+func (k *walk) add(t *rapid.T, b *browser, at string, well bool) {
 	s, p := k.sessionIn(b), k.pendingIn(b)
 	begun := b.api("POST", at+"/totp")
 	var who *walker
@@ -397,10 +463,10 @@ func (k *walk) enrol(t *rapid.T, at string) {
 	case at == "/signin/enrol" && k.open(p) && p.need == "enrolment":
 		who = p.who
 	default:
-		same(t, "to start one at "+at, false, begun)
+		k.same(t, "to start one at "+at, false, begun)
 		return
 	}
-	same(t, "to start one at "+at, true, begun)
+	k.same(t, "to start one at "+at, true, begun)
 	id, key := begun.field("id"), begun.field("secret")
 	for _, one := range slices.Concat(k.people[0].apps, k.people[1].apps) {
 		if one.key == key || one.id == id {
@@ -408,11 +474,11 @@ func (k *walk) enrol(t *rapid.T, at string) {
 		}
 	}
 	who.begun[id] = key
-	k.confirm(t, b, at, id, key, who)
+	k.confirm(t, b, at, id, key, who, well)
 }
 
 // confirmOld tries one that was begun some time, in another browser, or by somebody else.
-func (k *walk) confirmOld(t *rapid.T) {
+func (k *walk) confirmOld(t *rapid.T, b *browser, _ bool) {
 	of := rapid.SampledFrom(k.people).Draw(t, "whose")
 	if len(of.begun) == 0 {
 		t.Skip("none")
@@ -422,7 +488,6 @@ func (k *walk) confirmOld(t *rapid.T) {
 		ids = append(ids, id)
 	}
 	id := slices.Min(ids)
-	b := k.browserOf(t)
 	at := rapid.SampledFrom([]string{"/account", "/signin/enrol"}).Draw(t, "at")
 	var who *walker
 	if s := k.sessionIn(b); at == "/account" && k.isFresh(s) {
@@ -432,14 +497,14 @@ func (k *walk) confirmOld(t *rapid.T) {
 		who = p.who
 	}
 	if who != of {
-		same(t, "to confirm what is not theirs", false, send(t, b, "POST", at+"/totp/"+id, "code", codeAt(of.begun[id], k.now())))
+		k.same(t, "to confirm what is not theirs", false, send(t, b, "POST", at+"/totp/"+id, "code", codeAt(of.begun[id], k.now())))
 		return
 	}
-	k.confirm(t, b, at, id, of.begun[id], who)
+	k.confirm(t, b, at, id, of.begun[id], who, false)
 }
 
-func (k *walk) confirm(t *rapid.T, b *browser, at, id, key string, who *walker) {
-	off := rapid.SampledFrom([]int{0, 0, 0, -1, 1, -2, 2, 100}).Draw(t, "step")
+func (k *walk) confirm(t *rapid.T, b *browser, at, id, key string, who *walker, well bool) {
+	off := pick(t, well, "step", 0, 0, 0, -1, 1, -2, 2, 100)
 	when := k.now().Add(time.Duration(off) * 30 * time.Second)
 	former := b.jar[sessionCookie]
 	s, p := k.sessionIn(b), k.pendingIn(b)
@@ -453,13 +518,14 @@ func (k *walk) confirm(t *rapid.T, b *browser, at, id, key string, who *walker) 
 	}
 	if !right {
 		who.setups++
-		same(t, "to confirm with a wrong code", false, a)
+		k.same(t, "to confirm with a wrong code", false, a)
 		return
 	}
 	if !done(a) {
 		delete(who.begun, id) // one that waited too long or was begun elsewhere may be gone; it must not come back
 		return
 	}
+	k.went["to confirm one at "+at]++
 	one := &authenticator{id: id, key: key}
 	k.burn(t, one, when.Unix()/30)
 	who.apps = append(who.apps, one)
@@ -473,40 +539,42 @@ func (k *walk) confirm(t *rapid.T, b *browser, at, id, key string, who *walker) 
 	k.began(t, a, former, who, "password", "totp")
 }
 
-func (k *walk) stepUp(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) stepUp(t *rapid.T, b *browser, well bool) {
 	s := k.sessionIn(b)
 	who := k.people[0]
 	if s != nil {
 		who = s.who
 	}
 	kind := rapid.SampledFrom([]string{"password", "totp"}).Draw(t, "factor")
+	if well && (len(who.apps) == 0 || s != nil && !slices.Contains(s.proved, "totp")) {
+		kind = map[bool]string{true: "totp", false: "password"}[len(who.apps) > 0]
+	}
 	if kind == "password" {
-		password := rapid.SampledFrom([]auth.Secret{who.password, who.password, "wrong horse battery"}).Draw(t, "password")
+		password := pick(t, well, "password", who.password, who.password, "wrong horse battery")
 		a := send(t, b, "POST", "/stepup/password", "password", string(password))
 		two := s != nil && slices.Contains(s.proved, "totp")
 		switch {
 		case !k.alive(s), len(who.apps) > 0 && !two: // U2, R7
-			same(t, "to step up with a password that is not enough", false, a)
+			k.same(t, "to step up with a password that is not enough", false, a)
 		case k.excused(t, a, who.passwords, 10):
 		case password != who.password:
 			who.passwords++
-			same(t, "to step up with a wrong password", false, a)
+			k.same(t, "to step up with a wrong password", false, a)
 		default:
 			k.raised(t, b, s, a, "password")
 		}
 		return
 	}
-	code := k.aCode(t, who)
+	code := k.aCode(t, who, well)
 	a := send(t, b, "POST", "/stepup/totp", "code", code)
 	one, step := k.matches(who, code)
 	switch {
 	case !k.alive(s) || len(who.apps) == 0:
-		same(t, "to step up with a code of nothing", false, a)
+		k.same(t, "to step up with a code of nothing", false, a)
 	case k.excused(t, a, who.codes, 10):
 	case one == nil:
 		who.codes++
-		same(t, "to step up with a wrong code", false, a)
+		k.same(t, "to step up with a wrong code", false, a)
 	default:
 		k.burn(t, one, step)
 		k.raised(t, b, s, a, "totp")
@@ -519,6 +587,7 @@ func (k *walk) raised(t *rapid.T, b *browser, s *modelled, a answer, kind string
 	if !done(a) || token == "" || k.sessions[token] != nil {
 		t.Fatalf("a step-up without a new token: %v", a)
 	}
+	k.went["to step up by "+kind]++
 	lives := *s
 	s.over = true
 	lives.proved = append(slices.Clone(s.proved), kind)
@@ -527,10 +596,12 @@ func (k *walk) raised(t *rapid.T, b *browser, s *modelled, a answer, kind string
 	k.tokens = append(k.tokens, token)
 }
 
-func (k *walk) remove(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) remove(t *rapid.T, b *browser, well bool) {
 	s := k.sessionIn(b)
 	of := rapid.SampledFrom(k.people).Draw(t, "whose")
+	if well && s != nil {
+		of = s.who
+	}
 	if len(of.apps) == 0 {
 		t.Skip("none")
 	}
@@ -538,87 +609,82 @@ func (k *walk) remove(t *rapid.T) {
 	a := send(t, b, "DELETE", "/account/totp/"+one.id)
 	last := len(of.apps) == 1 && k.isOn(of) && (k.rule() == "required" || k.config.Policy.LastFactor == "refuse") // F2
 	want := k.isFresh(s) && s.who == of && !last
-	same(t, "to remove an authenticator", want, a)
+	k.same(t, "to remove an authenticator", want, a)
 	if want {
 		of.apps = slices.DeleteFunc(slices.Clone(of.apps), func(o *authenticator) bool { return o == one })
 		k.bump(of, s)
 	}
 }
 
-func (k *walk) disableMFA(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) disableMFA(t *rapid.T, b *browser, well bool) {
 	s := k.sessionIn(b)
 	who := k.people[0]
 	if s != nil {
 		who = s.who
 	}
-	password := rapid.SampledFrom([]auth.Secret{who.password, who.password, "wrong horse battery"}).Draw(t, "password")
+	password := pick(t, well, "password", who.password, who.password, "wrong horse battery")
 	a := send(t, b, "POST", "/account/mfa/disable", "password", string(password))
 	switch {
 	case !k.isFresh(s) || k.rule() == "required": // F3
-		same(t, "to disable MFA", false, a)
+		k.same(t, "to disable MFA", false, a)
 	case k.excused(t, a, who.passwords, 10):
 	case password != who.password:
 		who.passwords++
-		same(t, "to disable MFA with a wrong password", false, a)
+		k.same(t, "to disable MFA with a wrong password", false, a)
 	default:
-		same(t, "to disable MFA", true, a)
+		k.same(t, "to disable MFA", true, a)
 		who.mfaOff = true
 		k.bump(who, s)
 	}
 }
 
-func (k *walk) enableMFA(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) enableMFA(t *rapid.T, b *browser, _ bool) {
 	s := k.sessionIn(b)
 	a := send(t, b, "POST", "/account/mfa/enable")
-	same(t, "to enable MFA", k.alive(s), a)
+	k.same(t, "to enable MFA", k.alive(s), a)
 	if k.alive(s) {
 		s.who.mfaOff = false
 		k.bump(s.who, s)
 	}
 }
 
-func (k *walk) changePassword(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) changePassword(t *rapid.T, b *browser, well bool) {
 	s := k.sessionIn(b)
 	who := k.people[0]
 	if s != nil {
 		who = s.who
 	}
-	current := rapid.SampledFrom([]auth.Secret{who.password, who.password, "wrong horse battery"}).Draw(t, "current")
+	current := pick(t, well, "current", who.password, who.password, "wrong horse battery")
 	chosen := auth.Secret(rapid.StringMatching(`[a-z]{5} [a-z]{6} [a-z]{5}`).Draw(t, "new"))
 	a := send(t, b, "POST", "/account/password", "current", string(current), "password", string(chosen))
 	switch {
 	case !k.isFresh(s):
-		same(t, "to change the password", false, a)
+		k.same(t, "to change the password", false, a)
 	case k.excused(t, a, who.passwords, 10):
 	case a.status == 422 && strings.Contains(a.body, "repeats itself"): // rapid likes "aaaaa aaaaaa aaaaa"
 	case current != who.password:
 		who.passwords++
-		same(t, "to change the password with a wrong one", false, a)
+		k.same(t, "to change the password with a wrong one", false, a)
 	default:
-		same(t, "to change the password", true, a)
+		k.same(t, "to change the password", true, a)
 		who.password = chosen
 		k.bump(who, s)
 	}
 }
 
-func (k *walk) signOut(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) signOut(t *rapid.T, b *browser, _ bool) {
 	s := k.sessionIn(b)
 	a := send(t, b, "DELETE", "/session")
-	same(t, "to sign out", k.alive(s), a)
+	k.same(t, "to sign out", k.alive(s), a)
 	if s != nil && done(a) {
 		s.over = true
 	}
 }
 
-func (k *walk) endOthers(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) endOthers(t *rapid.T, b *browser, _ bool) {
 	s := k.sessionIn(b)
 	a := send(t, b, "DELETE", "/account/sessions")
-	same(t, "to end the others", k.alive(s), a)
+	k.same(t, "to end the others", k.alive(s), a)
 	if !done(a) {
 		return
 	}
@@ -629,11 +695,10 @@ func (k *walk) endOthers(t *rapid.T) {
 	}
 }
 
-func (k *walk) giveUp(t *rapid.T) {
-	b := k.browserOf(t)
+func (k *walk) giveUp(t *rapid.T, b *browser, _ bool) {
 	p := k.pendingIn(b)
 	a := send(t, b, "DELETE", "/signin")
-	same(t, "to give up", k.open(p), a)
+	k.same(t, "to give up", k.open(p), a)
 	if p != nil && done(a) {
 		p.over = true
 	}
@@ -641,11 +706,14 @@ func (k *walk) giveUp(t *rapid.T) {
 
 // pass lets time go by, mostly little.
 func (k *walk) pass(t *rapid.T) {
-	k.wait(rapid.SampledFrom([]time.Duration{time.Second, 15 * time.Second, 30 * time.Second, 30 * time.Second, 45 * time.Second, time.Minute,
-		time.Minute, 9 * time.Minute, 11 * time.Minute, 59 * time.Minute, 61 * time.Minute, 25 * time.Hour}).Draw(t, "time"))
+	k.wait(pick(t, false, "time", time.Second, 15*time.Second, 30*time.Second, 30*time.Second, 30*time.Second, 45*time.Second, time.Minute,
+		time.Minute, 2*time.Minute, 5*time.Minute, 9*time.Minute, 11*time.Minute, 59*time.Minute, 61*time.Minute, 25*time.Hour))
 }
 
 func (k *walk) reset(t *rapid.T) {
+	if rapid.IntRange(0, 2).Draw(t, "really") > 0 {
+		t.Skip("seldom")
+	}
 	p := rapid.SampledFrom(k.people).Draw(t, "whom")
 	k.resetMFA(t, p.user.ID)
 	p.apps, p.begun, p.codes, p.setups = nil, map[string]string{}, 0, 0
@@ -653,7 +721,7 @@ func (k *walk) reset(t *rapid.T) {
 }
 
 func (k *walk) expel(t *rapid.T) {
-	if rapid.IntRange(0, 3).Draw(t, "really") > 0 {
+	if rapid.IntRange(0, 9).Draw(t, "really") > 0 {
 		t.Skip("seldom")
 	}
 	p := rapid.SampledFrom(k.people).Draw(t, "whom")
@@ -664,6 +732,9 @@ func (k *walk) expel(t *rapid.T) {
 // steal copies one browser's cookies into another.
 func (k *walk) steal(t *rapid.T) {
 	from, to := k.browserOf(t), k.browserOf(t)
+	if from == to {
+		t.Skip("its own")
+	}
 	to.jar = map[string]string{}
 	for name, value := range from.jar {
 		to.jar[name] = value

@@ -14,11 +14,14 @@ import (
 	"golang.org/x/crypto/argon2"
 	_ "modernc.org/sqlite"
 
+	"sallyport/internal/config"
 	"sallyport/internal/secret"
 )
 
 // price is what a password costs to hash: the server's default.
-var price = secret.Params{Memory: 19456, Passes: 2, Lanes: 1}
+var price = secret.Params{
+	Memory: uint32(config.Default().Password.MemoryKiB), Passes: uint32(config.Default().Password.Iterations), Lanes: 1,
+}
 
 // beLimit does the least that could do the work, in a process of its own. It writes one line once it is ready. A
 // handler serves until its input ends; the others read "callers milliseconds" and answer with a rate.

@@ -23,8 +23,7 @@ import (
 	"time"
 )
 
-// groups are the lines of the table, by what -run calls them. Who measures memory or a start comes before who fills
-// the machine's caches with something else.
+// groups are the lines of the table, by what -run calls them. Each starts servers of its own.
 var groups = []struct {
 	name string
 	does string

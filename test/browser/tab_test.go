@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -317,16 +318,19 @@ func (b *tab) fill(label, text string) {
 	b.keys(kb.Delete + text)
 }
 
-// keys types, wherever the focus is.
+// keys types, wherever the focus is. A key goes down together with its letter, as on a keyboard: sent apart, the letter
+// would go to whatever the key has moved the focus to.
 func (b *tab) keys(text string) {
 	b.Helper()
-	b.must(chromedp.Do(b.ctx, chromedp.KeyEvent(text)))
-}
-
-// shiftTab goes back one.
-func (b *tab) shiftTab() {
-	b.Helper()
-	b.must(chromedp.Do(b.ctx, chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(chromedp.ModifierShift))))
+	for _, r := range text {
+		events := kb.Encode(r)
+		down, up := *events[0], *events[len(events)-1]
+		if len(events) == 3 {
+			down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
+		}
+		call(b, input.DispatchKeyEvent, down)
+		call(b, input.DispatchKeyEvent, up)
+	}
 }
 
 // focus is what the keyboard acts on, by its label or its words.

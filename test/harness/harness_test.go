@@ -12,8 +12,9 @@ func TestMain(m *testing.M) { harness.Main(m) }
 
 func TestAServerStartsStopsAndStartsAgainWithItsData(t *testing.T) {
 	harness.EachDatabase(t, func(t *testing.T, address string) {
+		data := t.TempDir()
 		for _, command := range []string{"dev", "serve"} {
-			s := harness.Start(t, harness.Options{Database: address, Command: command, Config: "log_level = 'debug'\n"})
+			s := harness.Start(t, harness.Options{Database: address, Data: data, Command: command, Config: "log_level = 'debug'\n"})
 			email := command + "@example.com"
 			harness.AddUser(t, s, email, "correct horse battery")
 			c := harness.NewClient(t, s.URL)
@@ -30,6 +31,7 @@ func TestAServerStartsStopsAndStartsAgainWithItsData(t *testing.T) {
 			if status, answer := other.API("POST", "/signin/totp", map[string]any{"code": harness.Code(t, secret, time.Now())}); status != 200 {
 				t.Error(status, answer)
 			}
+			s.Stop()
 		}
 	})
 }
