@@ -186,12 +186,10 @@ func (a *Account) disable(ctx context.Context, in Response) (web.None, error) {
 		return web.None{}, err
 	}
 	now := visit.Of(ctx).Session
-	attempt, err := a.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
-	if err != nil {
-		return web.None{}, err
-	}
 	first := a.Roster.First()
-	claim, err := first.Verify(ctx, attempt, in.Response)
+	attempt, claim, err := roster.Attempt(ctx, first, in.Response, func(ctx context.Context) (auth.Attempt, error) {
+		return a.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
+	})
 	if err != nil {
 		return web.None{}, a.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, first.Kind(), err)
 	}

@@ -106,7 +106,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	)
 	ros.Add(words, codes)
 	var (
-		signIn = signin.New(signin.Parts{DB: d, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
+		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
 			ReturnTo: c.ReturnTo, Home: "/account", Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,

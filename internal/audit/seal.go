@@ -117,6 +117,9 @@ func (t *Trail) sealAll(ctx context.Context) error {
 
 func (t *Trail) tell(ctx context.Context, log *slog.Logger) {
 	head, err := newest(ctx, t.db)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		log.Error("the head of the events is unknown", "error", err)
 		return

@@ -127,6 +127,12 @@ type Factor interface {
 	Verify(ctx context.Context, a Attempt, response Secret) (Claim, error)
 }
 
+// An Admitter is a factor whose check is so costly that callers wait for their turn. They do so before the guess is
+// counted: one that nobody looked at must not lock anybody out. Verify with the context it returns, then leave.
+type Admitter interface {
+	Admit(context.Context) (admitted context.Context, leave func(), err error)
+}
+
 // A Claim is a response that matches and waits to be spent. It becomes a Proof in the transaction that rewards it,
 // or ErrWrong if another request was faster.
 type Claim func(context.Context, Tx) (Proof, error)

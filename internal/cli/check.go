@@ -28,8 +28,11 @@ func (c checkCommand) Run(e *env) error {
 		return unsafe
 	}
 	a, err := e.openWith(conf)
+	if err != nil && unsafe != nil {
+		return unsafe // most likely for what was just said
+	}
 	if err != nil {
-		return errors.Join(unsafe, err)
+		return err
 	}
 	defer a.Close()
 	if err := a.Site.Ready(e.ctx); err != nil {

@@ -170,7 +170,7 @@ func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error
 func listen(c config.Config, address string, h http.Handler, failed chan<- error, log *slog.Logger) (*http.Server, error) {
 	s := &http.Server{
 		Handler: h, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), MaxHeaderBytes: 32 << 10,
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, // the site sets the others
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -133,7 +133,7 @@ func (p *postgres) hear(ctx context.Context, ready func(), each func(topic, payl
 	}
 	ready()
 	for {
-		n, err := waitFor(ctx, conn, 400*time.Millisecond)
+		n, err := waitFor(ctx, conn, 300*time.Millisecond)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -143,7 +143,7 @@ func (p *postgres) hear(ctx context.Context, ready func(), each func(topic, payl
 			topic, payload := cut(n.Payload)
 			each(topic, payload)
 		default:
-			alive, stop := context.WithTimeout(ctx, 400*time.Millisecond)
+			alive, stop := context.WithTimeout(ctx, 300*time.Millisecond)
 			err := conn.Ping(alive)
 			stop()
 			if err != nil {

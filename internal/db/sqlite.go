@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -20,6 +21,7 @@ import (
 
 // sqlite is one file with one writer and many readers.
 type sqlite struct {
+	path string
 	*reader
 	*writer
 }
@@ -29,12 +31,11 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqlite, error) {
 	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)"}, "_txlock": {"immediate"}}
 	dsn := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + pragmas.Encode()
 	// Whatever the umask: hashes and sealed secrets are in there. SQLite makes its other files in the same mode.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		f.Close()
 	}
-	f.Close()
-	write, err := sql.Open("sqlite", dsn)
+	// The writer may remember more pages, and moves them from the log to the file less often.
+	write, err := sql.Open("sqlite", dsn+"&_pragma=cache_size(-8000)&_pragma=wal_autocheckpoint(4000)")
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqlite, error) {
 	}
 	read.SetMaxOpenConns(conns)
 	read.SetMaxIdleConns(conns) // the default of 2 would open and close connections under load
-	return &sqlite{&reader{pool: read}, newWriter(write)}, nil
+	return &sqlite{path, &reader{pool: read}, newWriter(write)}, nil
 }
 
 // A reader keeps its statements prepared: the same few are asked all day.
@@ -67,7 +68,9 @@ func (r *reader) QueryContext(ctx context.Context, text string, args ...any) (*s
 	return s.QueryContext(ctx, args...)
 }
 
+// QueryRowContext is not cut short when a caller goes away: to watch for that costs more than to read a row.
 func (r *reader) QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row {
+	ctx = context.WithoutCancel(ctx)
 	s, err := r.prepared(ctx, text)
 	if err != nil {
 		return r.pool.QueryRowContext(ctx, text, args...) // the Row will say why
@@ -96,6 +99,16 @@ func (s *sqlite) Close() error {
 }
 
 func (s *sqlite) migrate(ctx context.Context, schema fs.FS) error {
+	// A server and a command may start together. The lock is on a file of its own: to close the database's would drop
+	// the locks that SQLite holds on it.
+	alone, err := os.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
+	if err := syscall.Flock(int(alone.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	p, err := goose.NewProvider(goose.DialectSQLite3, s.writer.pool, schema)
 	if err != nil {
 		return err

@@ -81,7 +81,8 @@ func (w *writer) work() {
 	}
 }
 
-// commit runs a job, and those that wait by then, in one transaction.
+// commit runs a job, and those that wait by then, in one transaction. The first needs no savepoint: if it fails,
+// nothing else has happened yet.
 func (w *writer) commit(first *job) {
 	err := w.begin()
 	if err != nil {
@@ -89,23 +90,29 @@ func (w *writer) commit(first *job) {
 		first.answer <- err
 		return
 	}
-	var ran []*job
-	for j := first; j != nil; {
-		failed := w.run(j, &err)
-		if failed != nil {
+	if failed := first.run(w); failed != nil {
+		w.exec("ROLLBACK") // SQLite may have rolled back already
+		first.answer <- failed
+		return
+	}
+	ran := []*job{first}
+	for len(ran) < maxShared && err == nil {
+		j := w.waiting()
+		if j == nil {
+			break
+		}
+		var failed error
+		if failed, err = w.beside(j); failed != nil {
 			j.answer <- failed
 		} else {
 			ran = append(ran, j)
-		}
-		if j = nil; err == nil && len(ran) < maxShared {
-			j = w.waiting()
 		}
 	}
 	if err == nil {
 		err = w.exec("COMMIT")
 	}
 	if err != nil {
-		w.exec("ROLLBACK") // SQLite may have rolled back already
+		w.exec("ROLLBACK")
 	}
 	for _, j := range ran {
 		if err == nil {
@@ -117,22 +124,27 @@ func (w *writer) commit(first *job) {
 	}
 }
 
-// run does one job in a savepoint. It returns the job's own failure; what breaks the whole commit goes into broken.
-func (w *writer) run(j *job, broken *error) (failed error) {
-	if *broken = w.exec("SAVEPOINT job"); *broken != nil {
-		return *broken
+// beside runs a job in a savepoint. It may fail by itself; broken says that the whole transaction did.
+func (w *writer) beside(j *job) (failed, broken error) {
+	if broken = w.exec("SAVEPOINT job"); broken != nil {
+		return broken, broken
 	}
+	if failed = j.run(w); failed != nil {
+		if broken = w.exec("ROLLBACK TO job"); broken != nil {
+			return failed, broken
+		}
+	}
+	if broken = w.exec("RELEASE job"); broken != nil && failed == nil {
+		failed = broken
+	}
+	return failed, broken
+}
+
+// run is f, with a panic as a failure that Tx turns back into one.
+func (j *job) run(w *writer) (failed error) {
 	defer func() {
 		if j.bad = recover(); j.bad != nil {
 			failed = errors.New("panic in a transaction")
-		}
-		if failed != nil {
-			if *broken = w.exec("ROLLBACK TO job"); *broken != nil {
-				return
-			}
-		}
-		if *broken = w.exec("RELEASE job"); *broken != nil && failed == nil {
-			failed = *broken
 		}
 	}()
 	return j.f(steady{w, j})

@@ -52,6 +52,25 @@ func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proof
 	return f, nil
 }
 
+// Attempt counts a guess and has it checked: it waits for its turn where the factor asks for that, calls take, and
+// hands what it counted to the factor.
+func Attempt(ctx context.Context, f auth.Factor, response auth.Secret, take func(context.Context) (auth.Attempt, error)) (auth.Attempt, auth.Claim, error) {
+	if costly, ok := f.(auth.Admitter); ok {
+		admitted, leave, err := costly.Admit(ctx)
+		if err != nil {
+			return auth.Attempt{}, nil, err
+		}
+		defer leave()
+		ctx = admitted
+	}
+	attempt, err := take(ctx)
+	if err != nil {
+		return attempt, nil, err
+	}
+	claim, err := f.Verify(ctx, attempt, response)
+	return attempt, claim, err
+}
+
 // Offers is how a client hears of enrolments.
 func Offers(some []auth.Enrolment) []auth.Offer {
 	offers := make([]auth.Offer, len(some))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -34,6 +35,19 @@ func NewHasher(p Params, slots int, wait time.Duration, served func() int64) *Ha
 		queue:  newQueue(slots, wait, served),
 	}
 }
+
+// Admit waits for a slot and keeps it for all that is hashed with the context it returns, until leave is called. So a
+// caller knows that a password will be checked before it counts the guess.
+func (h *Hasher) Admit(ctx context.Context) (admitted context.Context, leave func(), err error) {
+	leave, err = h.queue.enter(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return context.WithValue(ctx, slot{}, h), sync.OnceFunc(leave), nil
+}
+
+// slot marks a context whose caller has one.
+type slot struct{}
 
 // Hash returns what to store of a new password.
 func (h *Hasher) Hash(ctx context.Context, password auth.Secret) (string, error) {
@@ -71,8 +85,13 @@ func (h *Hasher) VerifyNothing(ctx context.Context, password auth.Secret) error 
 
 // derive computes a key with the price, salt and length of n.
 func (h *Hasher) derive(ctx context.Context, n phc, password auth.Secret) (key []byte, err error) {
-	err = h.queue.do(ctx, func() {
+	work := func() {
 		key = argon2.IDKey([]byte(password), n.salt, n.Passes, n.Memory, n.Lanes, uint32(len(n.key)))
-	})
+	}
+	if ctx.Value(slot{}) == h {
+		work()
+		return key, nil
+	}
+	err = h.queue.do(ctx, work)
 	return key, err
 }

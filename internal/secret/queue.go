@@ -32,29 +32,43 @@ func newQueue(slots int, wait time.Duration, others func() int64) *queue {
 
 // do runs work in a slot, or returns a BusyError, or the error of ctx.
 func (q *queue) do(ctx context.Context, work func()) error {
-	if err := ctx.Err(); err != nil {
+	leave, err := q.enter(ctx)
+	if err != nil {
 		return err
 	}
-	defer q.inside.Add(-1)
+	defer leave()
+	work()
+	return nil
+}
+
+// enter waits for a slot. Whoever got one calls leave, once.
+func (q *queue) enter(ctx context.Context) (leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if q.inside.Add(1) > q.room() {
-		return auth.BusyError{After: q.wait}
+		q.inside.Add(-1)
+		return nil, auth.BusyError{After: q.wait}
 	}
 	late := time.NewTimer(q.wait)
 	defer late.Stop()
 	select {
 	case q.slots <- struct{}{}: // a channel serves blocked senders first come, first served
 	case <-late.C:
-		return auth.BusyError{After: q.wait}
+		q.inside.Add(-1)
+		return nil, auth.BusyError{After: q.wait}
 	case <-ctx.Done():
-		return ctx.Err()
+		q.inside.Add(-1)
+		return nil, ctx.Err()
 	}
 	start, before := time.Now(), q.others()
-	work()
-	took := time.Since(start)
-	rest := min(took, time.Duration(q.others()-before)*perRequest)
-	time.AfterFunc(rest, func() { <-q.slots })
-	q.learn(took + rest)
-	return nil
+	return func() {
+		took := time.Since(start)
+		rest := min(took, time.Duration(q.others()-before)*perRequest)
+		time.AfterFunc(rest, func() { <-q.slots })
+		q.learn(took + rest)
+		q.inside.Add(-1)
+	}, nil
 }
 
 // room is how many may be inside: those at work, and those who can start within wait.

@@ -11,16 +11,20 @@ import (
 
 // CreateRing writes a ring of one key. It never replaces a file: the keys in there may be the only ones.
 func CreateRing(path string, now time.Time) error {
-	f, err := createPrivate(path)
+	// Written aside and linked when whole, so that who starts at the same time never reads half of it.
+	f, err := os.CreateTemp(filepath.Dir(path), ".keys") // mode 0600
 	if err != nil {
 		return fmt.Errorf("create key ring: %w", err)
 	}
+	defer os.Remove(f.Name())
 	defer f.Close()
 	if err := save(f, &Ring{[]key{newKey(now)}}); err != nil {
-		os.Remove(path)
 		return fmt.Errorf("create key ring: %w", err)
 	}
-	return nil
+	if err := os.Link(f.Name(), path); err != nil {
+		return fmt.Errorf("create key ring: %w", err)
+	}
+	return syncFolder(path)
 }
 
 // Rotate adds a key to the file; whoever loads the ring from then on seals with it. A crash leaves the old ring or the

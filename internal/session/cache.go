@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,8 @@ const (
 	perShard = 3200
 	// reload is when even an undisturbed session is read again.
 	reload = 10 * time.Minute
+	// reading is how long the database may take to say what a session is.
+	reading = 5 * time.Second
 	// lag is how far the stored time of last use may be behind.
 	lag = time.Minute
 )
@@ -35,11 +38,18 @@ func (e *entry) awake(now time.Time, idle time.Duration) bool {
 	return now.UnixMicro()-e.seen.Load() < idle.Microseconds()
 }
 
+// use notes the time, once a second: cores that write to the same place wait for each other.
+func (e *entry) use(now time.Time) {
+	if at := now.UnixMicro(); at-e.seen.Load() >= time.Second.Microseconds() {
+		e.seen.Store(at)
+	}
+}
+
 // A cache is what a node remembers of sessions.
 type cache struct {
 	shards [shards]shard
 	mu     sync.Mutex
-	byUser map[auth.UserID]map[digest]bool
+	byUser map[auth.UserID][]digest // mostly one
 	// forgets counts what was forgotten. What was read before the latest may be out of date.
 	forgets atomic.Uint64
 }
@@ -50,7 +60,7 @@ type shard struct {
 }
 
 func newCache() *cache {
-	c := &cache{byUser: map[auth.UserID]map[digest]bool{}}
+	c := &cache{byUser: map[auth.UserID][]digest{}}
 	for i := range c.shards {
 		c.shards[i].live = map[digest]*entry{}
 	}
@@ -87,13 +97,10 @@ func (c *cache) put(key digest, e *entry, before uint64) {
 		c.unlist(old.session.User.ID, k)
 		delete(sh.live, k)
 	}
-	sh.live[key] = e
-	of := c.byUser[e.session.User.ID]
-	if of == nil {
-		of = map[digest]bool{}
-		c.byUser[e.session.User.ID] = of
+	if sh.live[key] == nil {
+		c.byUser[e.session.User.ID] = append(c.byUser[e.session.User.ID], key)
 	}
-	of[key] = true
+	sh.live[key] = e
 }
 
 func (c *cache) forget(hash string) {
@@ -111,7 +118,7 @@ func (c *cache) forgetUser(u auth.UserID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forgets.Add(1)
-	for key := range c.byUser[u] {
+	for _, key := range slices.Clone(c.byUser[u]) {
 		c.drop(key)
 	}
 }
@@ -140,10 +147,12 @@ func (c *cache) drop(key digest) {
 }
 
 func (c *cache) unlist(u auth.UserID, key digest) {
-	delete(c.byUser[u], key)
-	if len(c.byUser[u]) == 0 {
+	left := slices.DeleteFunc(c.byUser[u], func(k digest) bool { return k == key })
+	if len(left) == 0 {
 		delete(c.byUser, u)
+		return
 	}
+	c.byUser[u] = left
 }
 
 // used lists sessions whose last use the database is behind with.

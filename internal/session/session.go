@@ -66,9 +66,11 @@ func (s *Store) find(ctx context.Context, key digest) (*entry, error) {
 	now := s.clock()
 	trusted := s.db.Hears()
 	if e := s.cache.get(key); trusted && e != nil && now.Before(e.session.Expires) && now.Before(e.reload) && e.awake(now, s.Idle) {
-		e.seen.Store(now.UnixMicro())
+		e.use(now)
 		return e, nil
 	}
+	ctx, stop := context.WithTimeout(ctx, reading) // the swift way comes here without one
+	defer stop()
 	before := s.cache.age()
 	e, err := s.load(ctx, key, now)
 	if err != nil {

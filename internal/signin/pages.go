@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"embed"
+	"encoding/hex"
 	"errors"
 
 	"sallyport/internal/auth"
@@ -125,17 +126,15 @@ func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
 	who, err := s.Users.Find(ctx, in.Login)
 	subject := string(who.ID)
 	if errors.Is(err, auth.ErrNotFound) {
-		who, subject, err = auth.User{}, "nobody:"+user.Key(in.Login), nil
+		who, subject, err = auth.User{}, s.nobody(in.Login), nil
 	}
-	if err != nil {
-		return Answer{}, err
-	}
-	attempt, err := s.Throttle.Take(ctx, who, throttle.PasswordByAccount.For(subject), throttle.PasswordByAddress.ForAddress(visit.Of(ctx).Address))
 	if err != nil {
 		return Answer{}, err
 	}
 	first := s.Roster.First()
-	claim, err := first.Verify(ctx, attempt, in.Password)
+	attempt, claim, err := roster.Attempt(ctx, first, in.Password, func(ctx context.Context) (auth.Attempt, error) {
+		return s.Throttle.Take(ctx, who, throttle.PasswordByAccount.For(subject), throttle.PasswordByAddress.ForAddress(visit.Of(ctx).Address))
+	})
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, first.Kind(), err)
 	}
@@ -145,16 +144,20 @@ func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
 // second is any other step.
 func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret) (Answer, error) {
 	p := visit.Of(ctx).Pending
-	attempt, err := s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), throttle.CodeByAccount.For(string(p.User.ID)))
-	if err != nil {
-		return Answer{}, err
-	}
-	claim, err := f.Verify(ctx, attempt, response)
+	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
+		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), throttle.CodeByAccount.For(string(p.User.ID)))
+	})
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)
 	}
 	answer, err := s.prove(ctx, attempt, claim)
 	return answer, s.failed(ctx, attempt, f.Kind(), err)
+}
+
+// nobody is what guesses at a name that nobody has are counted as. It tells nothing of the name: people type their
+// password there.
+func (s *SignIn) nobody(login string) string {
+	return "nobody:" + hex.EncodeToString(s.Keys.MAC("name", []byte(user.Key(login))))
 }
 
 func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {

@@ -34,6 +34,7 @@ type SignIn struct {
 // Parts are what sign-in is made with.
 type Parts struct {
 	DB       *db.DB
+	Keys     *secret.Keys
 	Users    *user.Store
 	Roster   *roster.Roster
 	Sessions *session.Store

@@ -160,11 +160,9 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 	if f == s.Roster.First() {
 		rule = throttle.PasswordByAccount
 	}
-	attempt, err := s.Throttle.Take(ctx, now.User, rule.For(string(now.User.ID)))
-	if err != nil {
-		return Raised{}, err
-	}
-	claim, err := f.Verify(ctx, attempt, response)
+	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
+		return s.Throttle.Take(ctx, now.User, rule.For(string(now.User.ID)))
+	})
 	if err != nil {
 		return Raised{}, s.Trail.Failed(ctx, auth.StepUpFailed, now.User.ID, f.Kind(), err)
 	}

@@ -45,15 +45,16 @@ const (
 const undo = `UPDATE throttle SET
 	failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END,
 	over = CASE WHEN over > 0 THEN over - 1 ELSE 0 END,
+	streak = CASE WHEN streak > 0 THEN streak - 1 ELSE 0 END,
 	until = 0
 WHERE subject = $1`
 
 // release gives back one failure of a counter that is the person's own, and ends the waiting. After a wait it leaves
-// room for a slip: whoever just proved it may err once more.
+// room for one slip below the limit of ten.
 const release = `UPDATE throttle SET
-	failures = CASE WHEN failures = 0 THEN 0 WHEN over > 0 AND failures > 3 THEN failures - 3 ELSE failures - 1 END,
+	failures = CASE WHEN failures = 0 THEN 0 WHEN over > 0 AND failures > 9 THEN 9 ELSE failures - 1 END,
 	over = 0, until = 0, streak = 0
-WHERE subject = $1`
+WHERE subject IN ($1, $2)`
 
 // count returns the failures so far with this one, or says why none is let through.
 func (t *Throttle) count(ctx context.Context, tx auth.Tx, k Key) (failures int64, err error) {

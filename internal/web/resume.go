@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"sallyport/internal/visit"
 )
@@ -50,7 +51,8 @@ func takeHeld(all fields) held {
 // resume does the held act as if the browser had sent it now, with the cookies that step-up has just issued.
 func (f pageFace) resume(w *response, req *http.Request, h held) {
 	method, path, _ := strings.Cut(h.Act, " ")
-	local := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.HasPrefix(path, api) && !strings.ContainsAny(path, "\\\r\n")
+	local := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.HasPrefix(path, api) &&
+		!strings.ContainsFunc(path, func(r rune) bool { return r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r) }) // browsers drop some of them
 	switch {
 	case !local || w.resumed:
 		http.Redirect(w, req, f.Home, http.StatusSeeOther)

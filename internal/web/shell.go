@@ -60,6 +60,12 @@ func (w *response) Write(b []byte) (int, error) {
 
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// patience is how long a client may take to send a body or to read an answer.
+const patience = 30 * time.Second
+
+// atWork is how long a request may take us. A database that swallows what it is sent would hang it for good.
+const atWork = 5 * time.Second
+
 // Header values that never change are shared, not made anew. Code that sets one must replace the slice, as Set does.
 var (
 	csp      = []string{"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
@@ -75,6 +81,13 @@ func (s *Site) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if s.serveSwift(rw, req, start) {
 		return
 	}
+	// Here and not in the server, where every session check would pay for them.
+	deadlines := http.NewResponseController(rw)
+	deadlines.SetReadDeadline(time.Now().Add(patience))
+	deadlines.SetWriteDeadline(time.Now().Add(patience))
+	ctx, stop := context.WithTimeout(req.Context(), atWork)
+	defer stop()
+	req = req.WithContext(ctx)
 	w := &response{ResponseWriter: rw}
 	w.visit.RequestID = requestID()
 	w.visit.Browser = req.UserAgent()

@@ -10,12 +10,12 @@ import (
 )
 
 // A session check is asked for with every request of every application behind us, so it has a short way: no mux, the
-// answer made once per session, only the headers that matter to a JSON answer, and a log line for one in a thousand.
-// The guard is the same; whatever it refuses goes the long way and is refused there.
+// answer made once per session, only the headers that matter to a JSON answer. All are counted; how long it took and a
+// log line are kept of one in a thousand. The guard is the same; whatever it refuses goes the long way and is refused there.
 
 var visits = sync.Pool{New: func() any { return new(visit.Visit) }}
 
-// oneIn is how many swift answers share a log line. They are all counted.
+// oneIn is how many swift answers share a log line and a measured time.
 const oneIn = 1024
 
 var swiftCount atomic.Uint64
@@ -36,10 +36,11 @@ func (s *Site) serveSwift(w http.ResponseWriter, req *http.Request, start time.T
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = nosniff
 	n, _ := w.Write(v.Answer)
-	end := s.Clock()
-	r.seen.add(http.StatusOK, end.Sub(start))
+	r.seen.class[2].Inc()
 	if swiftCount.Add(1)%oneIn == 1 {
-		r.seen.line(req.Context(), end, entry{id: "sampled", status: http.StatusOK, bytes: n, took: end.Sub(start), user: v.Session.User.ID})
+		took := s.Clock().Sub(start)
+		r.seen.took.Observe(took.Seconds())
+		r.seen.line(req.Context(), start, entry{id: "sampled", status: http.StatusOK, bytes: n, took: took, user: v.Session.User.ID})
 	}
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/roster"
 	"sallyport/internal/throttle"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
@@ -74,11 +75,10 @@ func (p *Password) change(ctx context.Context, in Change) (web.None, error) {
 	if _, err := p.Rules.check(now.User, in.Password); err != nil { // before a guess is counted
 		return web.None{}, err
 	}
-	attempt, err := p.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
+	attempt, _, err := roster.Attempt(ctx, p, in.Current, func(ctx context.Context) (auth.Attempt, error) {
+		return p.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
+	})
 	if err != nil {
-		return web.None{}, err
-	}
-	if _, err := p.Verify(ctx, attempt, in.Current); err != nil {
 		return web.None{}, p.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, Kind, err)
 	}
 	hashed, err := p.Prepare(ctx, now.User, in.Password)

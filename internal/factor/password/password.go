@@ -55,6 +55,11 @@ func Enrolment(changed time.Time) auth.Enrolment {
 	return auth.Enrolment{ID: auth.EnrolmentID(Kind), Kind: Kind, Name: "Password", Added: changed}
 }
 
+// Admit is auth.Admitter.
+func (p *Password) Admit(ctx context.Context) (context.Context, func(), error) {
+	return p.Hasher.Admit(ctx)
+}
+
 // Verify takes the password of the person, or of nobody if the user is empty or disabled. The claim stores a hash that
 // was made with older parameters anew.
 func (p *Password) Verify(ctx context.Context, a auth.Attempt, response auth.Secret) (auth.Claim, error) {

@@ -55,17 +55,21 @@ func (r Rules) check(u auth.User, chosen auth.Secret) (auth.Secret, error) {
 	case repeats(lower):
 		return no("repeats itself; a few words make a good one")
 	}
-	for _, word := range append(r.Context, contextOf(u)...) {
-		if word = norm.NFC.String(strings.ToLower(word)); utf8.RuneCountInString(word) >= 3 && utf8.RuneCountInString(strings.ReplaceAll(lower, word, "")) < 6 {
-			return no("is little more than a name that stands in your account")
+	rest := lower
+	for _, word := range append(contextOf(u), r.Context...) {
+		if word = norm.NFC.String(strings.ToLower(word)); utf8.RuneCountInString(word) >= 3 {
+			rest = strings.ReplaceAll(rest, word, "")
 		}
+	}
+	if rest != lower && utf8.RuneCountInString(rest) < 6 {
+		return no("is little more than a name that stands in your account")
 	}
 	return typed, nil
 }
 
 func contextOf(u auth.User) []string {
 	local, domain, _ := strings.Cut(u.Login, "@")
-	return append(strings.Fields(u.Name), u.Name, u.Login, local, domain)
+	return append([]string{u.Name, u.Login, local, domain}, strings.Fields(u.Name)...) // the longest first
 }
 
 // repeats is true for one short piece over and over.

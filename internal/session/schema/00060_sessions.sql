@@ -13,4 +13,3 @@ CREATE TABLE sessions (
 	browser        TEXT NOT NULL
 );
 CREATE INDEX sessions_user ON sessions (user_id);
-CREATE INDEX sessions_expires ON sessions (expires_at);

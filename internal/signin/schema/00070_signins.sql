@@ -9,4 +9,3 @@ CREATE TABLE signins (
 	expires_at     BIGINT NOT NULL
 );
 CREATE INDEX signins_user ON signins (user_id);
-CREATE INDEX signins_expires ON signins (expires_at);

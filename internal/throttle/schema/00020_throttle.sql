@@ -8,4 +8,3 @@ CREATE TABLE throttle (
 	until    BIGINT NOT NULL DEFAULT 0, -- nothing is let through before then
 	streak   BIGINT NOT NULL DEFAULT 0  -- failures since the last success
 );
-CREATE INDEX throttle_last ON throttle (last);
