@@ -187,14 +187,9 @@ var (
 
 // Check says what cannot work at all.
 func (c Config) Check() error {
-	u, err := url.Parse(c.URL)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("url is %q: set it to https://host or, on this machine, http://localhost:8080", c.URL)
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil:
-		return fmt.Errorf("url is %q: set it to scheme and host alone", c.URL)
-	case u.Host != strings.ToLower(u.Host) || u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
-		return fmt.Errorf("url is %q, which browsers write in another way: set it to lower case, without the port that is understood", c.URL)
+	case !isOrigin(strings.TrimSuffix(c.URL, "/")):
+		return fmt.Errorf("url is %q: set it to scheme and host as browsers write them, https://login.example.com or, on this machine, http://localhost:8080", c.URL)
 	case c.Connections < 2:
 		return fmt.Errorf("connections is %d: set it to 2 or more", c.Connections)
 	case !levels[c.LogLevel]:
@@ -215,12 +210,20 @@ func (c Config) Check() error {
 		return errors.New("password.at_once is negative: set it to 0 for one hash at a time on each core")
 	}
 	for _, origin := range c.ReturnTo {
-		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+		if !isOrigin(origin) {
 			return fmt.Errorf("return_to has %q: name origins like https://app.example.com, without a path", origin)
 		}
 	}
-	_, err = c.Proxies()
+	_, err := c.Proxies()
 	return err
+}
+
+// isOrigin is true for an origin as browsers write it: scheme and host alone, in lower case, without the port that the
+// scheme implies. What they will never send cannot be the one Host we answer to.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.Scheme+"://"+u.Host == text &&
+		text == strings.ToLower(text) && !strings.HasSuffix(u.Host, ":") && u.Port() != map[string]string{"https": "443", "http": "80"}[u.Scheme]
 }
 
 // Proxies are the ranges of TrustedProxies.

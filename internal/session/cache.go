@@ -38,9 +38,9 @@ func (e *entry) awake(now time.Time, idle time.Duration) bool {
 	return now.UnixMicro()-e.seen.Load() < idle.Microseconds()
 }
 
-// use notes the time, once a second: cores that write to the same place wait for each other.
+// use notes the time, once a second and when it is due to be stored: cores that write to the same place wait for each other.
 func (e *entry) use(now time.Time) {
-	if at := now.UnixMicro(); at-e.seen.Load() >= time.Second.Microseconds() {
+	if at := now.UnixMicro(); at-e.seen.Load() >= time.Second.Microseconds() || at-e.stored.Load() >= lag.Microseconds() {
 		e.seen.Store(at)
 	}
 }
