@@ -292,8 +292,8 @@ func TestServeRefusesUnsafeSettings(t *testing.T) {
 		{"KEYS=/nowhere/keys", "make one with `sallyport keys rotate`"},
 		{"KEYS=" + open, "chmod 600"},
 		// What cannot work at all.
-		{"URL=ftp://id.example.com", "set it to https://host"},
-		{"URL=https://id.example.com/path", "set it to scheme and host alone"},
+		{"URL=ftp://id.example.com", "set it to scheme and host"},
+		{"URL=https://id.example.com/path", "set it to scheme and host"},
 		{"CONNECTIONS=1", "set it to 2 or more"},
 		{"CONNECTIONS=many", "must be a whole number"},
 		{"LOG_LEVEL=loud", "set it to debug, info, warn or error"},

@@ -374,6 +374,8 @@ func (k *walk) signIn(t *rapid.T, b *browser, well bool) {
 	k.pendings[token] = &underway{who: p, need: need, expires: k.now().Add(10 * time.Minute), epoch: p.epoch}
 }
 
+const malformed = "12345"
+
 // aCode is something a person or a thief may type.
 func (k *walk) aCode(t *rapid.T, p *walker, well bool) string {
 	kind := pick(t, well, "code", "right", "right", "right", "early", "late", "too early", "too late", "wrong", "malformed", "of another")
@@ -385,7 +387,7 @@ func (k *walk) aCode(t *rapid.T, p *walker, well bool) string {
 		}
 	}
 	if kind == "malformed" || len(owner.apps) == 0 {
-		return "12345"
+		return malformed
 	}
 	one := rapid.SampledFrom(owner.apps).Draw(t, "authenticator")
 	off := map[string]int{"early": 1, "late": -1, "too early": 2, "too late": -2}[kind]
@@ -436,10 +438,11 @@ func (k *walk) code(t *rapid.T, b *browser, well bool) {
 	}
 	one, step := k.matches(p.who, code)
 	if one == nil {
-		p.who.codes++
-		if p.tries++; p.tries >= 5 && code != "12345" {
-			p.over = true
+		if code != malformed { // which is no guess
+			p.who.codes++
+			p.tries++
 		}
+		p.over = p.tries >= 5
 		k.same(t, "a wrong code", false, a)
 		return
 	}

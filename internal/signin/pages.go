@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
+	"sallyport/internal/secret"
 	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
@@ -199,11 +200,7 @@ func (s *SignIn) choices(ctx context.Context, _ web.None) (Choices, error) {
 }
 
 func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
-	p := visit.Of(ctx).Pending
-	err := s.DB.Tx(ctx, func(tx auth.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM signins WHERE id = $1`, p.ID)
-		return err
-	})
+	err := s.DB.Tx(ctx, func(tx auth.Tx) error { return s.spend(ctx, tx, secret.Digest(visit.Of(ctx).Token)) })
 	return Left{visit.Cookies{visit.Clear(visit.PendingCookie)}}, err
 }
 

@@ -54,7 +54,7 @@ WHERE subject = $1`
 const release = `UPDATE throttle SET
 	failures = CASE WHEN failures = 0 THEN 0 WHEN over > 0 AND failures > 9 THEN 9 ELSE failures - 1 END,
 	over = 0, until = 0, streak = 0
-WHERE subject IN ($1, $2)`
+WHERE subject = $1`
 
 // count returns the failures so far with this one, or says why none is let through.
 func (t *Throttle) count(ctx context.Context, tx auth.Tx, k Key) (failures int64, err error) {

@@ -91,8 +91,9 @@ func (t *Throttle) Take(ctx context.Context, u auth.User, keys ...Key) (auth.Att
 				refused = worse(refused, err)
 			case err != nil:
 				return err
-			case k.rule.perStep:
+			case k.rule.perStep: // a right guess ends the step, so there is nothing to give back
 				a.Left = int(k.rule.limit - failures)
+				continue
 			}
 			a.Keys = append(a.Keys, k.subject)
 		}
@@ -119,19 +120,16 @@ func worse(a, b error) error {
 // Succeeded gives back what a right guess took, and ends the waiting that wrong ones before it caused. It gives back
 // no more: of parallel guesses those beside the right one stay counted.
 func (t *Throttle) Succeeded(ctx context.Context, tx auth.Tx, a auth.Attempt) error {
-	var own []string
 	for _, subject := range a.Keys {
-		if !strings.HasPrefix(subject, PasswordByAddress.name+":") {
-			own = append(own, subject)
-		} else if _, err := tx.ExecContext(ctx, undo, subject); err != nil {
+		statement := release
+		if strings.HasPrefix(subject, PasswordByAddress.name+":") {
+			statement = undo
+		}
+		if _, err := tx.ExecContext(ctx, statement, subject); err != nil {
 			return err
 		}
 	}
-	if len(own) == 0 {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, release, own[0], own[len(own)-1]) // one or two
-	return err
+	return nil
 }
 
 // Forget ends every refusal of somebody's second factors, for whoever recovers the account.

@@ -47,6 +47,12 @@ func (b *tab) inspect(name string) {
 	if titled := eval[string](b, `return document.title`); strings.TrimSpace(titled) == "" || !strings.Contains(titled, "·") {
 		b.Errorf("%s: the title is %q: it must name the page and the product", name, titled)
 	}
+	b.quiet(name)
+}
+
+// quiet claims that the browser has complained of nothing since the last time.
+func (b *tab) quiet(name string) {
+	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.complaints {

@@ -115,6 +115,7 @@ func open(t *testing.T, origin string, l look, label string) *tab {
 	b := &tab{T: t, origin: origin, look: l, label: label, script: true}
 	ctx, stop := chromedp.NewContext(running(t), chromedp.WithNewBrowserContext(), chromedp.WithListener(b.listen))
 	t.Cleanup(stop)
+	t.Cleanup(func() { b.quiet("at the end") })
 	b.ctx = ctx
 	b.must(chromedp.Do(ctx))
 	call(b, network.Enable, network.EnableParams{})

@@ -1,7 +1,7 @@
 -- +goose Up
 CREATE TABLE sessions (
-	id             TEXT PRIMARY KEY,
-	token_hash     BYTEA NOT NULL UNIQUE,
+	token_hash     BYTEA PRIMARY KEY, -- every further index would be paid for in each sign-in
+	id             TEXT NOT NULL,
 	user_id        TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	security_epoch BIGINT NOT NULL, -- of the user when it began; void once that moved on
 	proofs         TEXT NOT NULL,   -- JSON
