@@ -61,6 +61,7 @@ func (a *Account) Routes() []web.Route {
 		web.On(visit.Fresh, "GET /account/mfa/disable", a.beforeDisabling, web.About{
 			Does: "Say whether MFA may be switched off",
 			Page: web.Dialog(files, "disable.html"),
+			On:   "/account/security",
 		}),
 		web.On(visit.Fresh, "POST /account/mfa/disable", a.disable, web.About{
 			Does:     "Switch MFA off; factors stay, shown as inactive",

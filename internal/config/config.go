@@ -79,7 +79,7 @@ func Default() Config {
 	return Config{
 		URL: "http://localhost:8080", Listen: "localhost:8080", Data: "./data", Connections: 16,
 		TrustedProxies: []string{}, ReturnTo: []string{}, MetricsListen: "localhost:9464", LogLevel: "info",
-		Site:     Site{Name: "Sallyport", Support: "whoever runs this site"},
+		Site:     Site{Name: "Sallyport", Support: "your administrator"},
 		Policy:   Policy{MFA: "optional", Factors: []string{"totp"}, LastFactor: "refuse", StepUpMinutes: 10},
 		Session:  Session{IdleMinutes: 60, AbsoluteHours: 24},
 		Password: Password{MemoryKiB: 7168, Iterations: 5},

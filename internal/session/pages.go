@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"embed"
+	"slices"
 	"time"
 
 	"sallyport/internal/auth"
@@ -104,6 +105,15 @@ func (s *Store) mine(ctx context.Context, _ web.None) (List, error) {
 	for i, r := range rows {
 		all.Sessions[i] = Listed{r.id, r.agent, r.address, r.started, r.seen, r.id == now.ID}
 	}
+	slices.SortStableFunc(all.Sessions, func(a, b Listed) int { // the one at hand first
+		switch {
+		case a.Current == b.Current:
+			return 0
+		case a.Current:
+			return -1
+		}
+		return 1
+	})
 	return all, err
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -160,7 +161,7 @@ func (f pageFace) refuse(w *response, req *http.Request, r *Route, p Problem) {
 			view.Held = hold(req, r)
 		}
 		if req.Method == http.MethodGet { // the page to go back to is not the one that asks
-			view.Back = f.Home
+			view.Back = cmp.Or(r.about.On, f.Home)
 		}
 	}
 	// The page itself may be what fails; then nothing of it can be shown.

@@ -7,25 +7,33 @@ document.addEventListener('click', async (event) => {
   const link = event.target.closest('a[data-dialog]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  if (await openDialog(link.href) !== 'done') link.focus();
+  if (link.dataset.sent) return; // a double click opens one dialog
+  link.dataset.sent = 'yes';
+  const result = await openDialog(link.href);
+  delete link.dataset.sent;
+  if (result !== 'done') link.focus();
 });
 
 document.addEventListener('submit', async (event) => {
   const act = event.target, pressed = event.submitter;
   if (!act.matches('form[data-fresh]') || act.dataset.fresh === 'now') return;
   event.preventDefault();
+  if (act.dataset.sent) return;
+  act.dataset.sent = 'yes';
   const state = await fetch('/api/v1/stepup');
   if (!state.ok || (await state.json()).fresh || await openDialog('/stepup') === 'proved') {
     act.dataset.fresh = 'now'; // signed out, fresh or just proved: the server has the last word
     act.requestSubmit(pressed);
   } else {
+    delete act.dataset.sent;
     pressed.focus();
   }
 });
 
 // openDialog shows the dialog of another page on this one. What a fresh proof must come before is shown after it.
 async function openDialog(address) {
-  const answer = await fetch(address);
+  const answer = await fetch(address).catch(() => null);
+  if (!answer) { location = address; return 'done'; } // let the browser say what is wrong
   const found = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('dialog');
   if (!found) { location = answer.url; return 'done'; }
   const dialog = document.adoptNode(found);
@@ -36,6 +44,7 @@ async function openDialog(address) {
   dialog.addEventListener('submit', (e) => { if (e.target.matches('[data-stepup]')) prove(e, dialog); });
   enhance(dialog);
   dialog.showModal();
+  document.activeElement.select?.();
   const result = await closed;
   return result === 'proved' && !address.endsWith('/stepup') ? openDialog(address) : result;
 }
@@ -43,13 +52,17 @@ async function openDialog(address) {
 // prove sends a step-up form over the API, so that the page stays.
 async function prove(event, dialog) {
   event.preventDefault();
-  const form = event.target, input = form.querySelector('input:not([type=hidden]):not([hidden])');
+  const form = event.target;
+  if (form.dataset.sent) return; // the same code twice would be a wrong one
+  form.dataset.sent = 'yes';
+  const input = form.querySelector('input:not([type=hidden]):not([hidden])');
   const fields = Object.fromEntries([...new FormData(form)].filter(([name]) => !name.startsWith('held_')));
   const answer = await fetch('/api/v1' + new URL(form.action).pathname, {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
   });
   if (answer.ok) return dialog.close('proved');
   if (answer.status === 401) { location.reload(); return; }
+  delete form.dataset.sent;
   const problem = await answer.json();
   let said = form.querySelector('.error');
   if (!said) {
@@ -85,10 +98,10 @@ function enhance(root) {
   }
   for (const time of root.querySelectorAll('time[datetime]')) {
     const at = new Date(time.dateTime), clock = time.textContent.includes(':');
-    const day = at.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'short', year: 'numeric' });
+    const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
     const today = at.toDateString() === new Date().toDateString();
     time.title = at.toString();
-    if (clock) time.textContent = (today ? 'today' : day) + ', ' + at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+    if (clock) time.textContent = (today ? 'today' : day) + ', ' + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
     else time.textContent = today ? 'today' : day;
   }
   // Enter and a double click send a form once.

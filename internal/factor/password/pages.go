@@ -41,6 +41,7 @@ func (p *Password) Routes() []web.Route {
 		web.On(visit.Fresh, "GET /account/password", p.state, web.About{
 			Does: "Say when the password was changed and what a new one must be",
 			Page: web.Shell(files, "change.html"),
+			On:   "/account/security",
 		}),
 		web.On(visit.Fresh, "POST /account/password", p.change, web.About{
 			Does:     "Change the password; all other sessions end",

@@ -58,6 +58,7 @@ func (t *TOTP) Routes() []web.Route {
 		web.On(visit.Fresh, "GET /account/totp/{id}/remove", t.beforeRemoval, web.About{
 			Does: "Say what follows from removing an authenticator",
 			Page: web.Dialog(files, "remove.html"),
+			On:   "/account/security",
 		}),
 		web.On(visit.Fresh, "DELETE /account/totp/{id}", t.drop, web.About{
 			Does: "Remove an authenticator",
@@ -88,6 +89,7 @@ func (t *TOTP) enrol(at string, guard visit.Guard, page *web.Page, from, then st
 		web.On(guard, "GET "+at+"/totp/{id}", t.resume, web.About{
 			Does: "Show an authenticator that waits for its first code",
 			Page: page,
+			On:   from,
 		}),
 		web.On(guard, "POST "+at+"/totp/{id}", confirm, web.About{
 			Does:     "Confirm an authenticator with its current code",
