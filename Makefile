@@ -7,8 +7,8 @@ run: # a server on this machine, with nothing to configure
 test: # everything, nothing skipped
 	test/run.sh
 
-bench: # the table of speed and memory
-	go run ./test/bench
+bench: # the table of speed and memory, with PostgreSQL where it is installed
+	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then test/postgres.sh go run ./test/bench; else go run ./test/bench; fi
 
 check: # what must hold before anything is read
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on them:"; echo "$$files"; exit 1; }

@@ -149,7 +149,7 @@ func TestADeafNodeStillRefusesWhatEndedElsewhere(t *testing.T) {
 			}
 			var n int
 			err := a.db.QueryRowContext(t.Context(), `SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-				WHERE datname = current_database() AND application_name = 'sallyport' AND query LIKE 'LISTEN%'`).Scan(&n)
+				WHERE datname = current_database() AND application_name = 'sallyport listener'`).Scan(&n)
 			if err != nil {
 				t.Error(err)
 			}

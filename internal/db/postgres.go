@@ -123,7 +123,9 @@ func (p *postgres) send(ctx context.Context, tx auth.Tx, topic, payload string) 
 // hear keeps a connection of its own. Between signals it asks the server for an answer, because a connection that
 // died without a word would look exactly like silence.
 func (p *postgres) hear(ctx context.Context, ready func(), each func(topic, payload string)) error {
-	conn, err := pgx.ConnectConfig(ctx, p.config)
+	c := p.config.Copy()
+	c.RuntimeParams["application_name"] += " listener"
+	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 const (
 	shards = 64
-	// perShard bounds the memory: with 64 shards some 200,000 sessions, about 150 MB.
+	// perShard bounds the memory: with 64 shards some 200,000 sessions. 100,000 in use were measured at 310 MB in all.
 	perShard = 3200
 	// reload is when even an undisturbed session is read again.
 	reload = 10 * time.Minute
