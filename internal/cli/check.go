@@ -128,7 +128,11 @@ func (c auditVerify) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "%d events under %d seals, %d not sealed yet; head %s\n", report.Rows, report.Seals, report.Unsealed, report.Head)
+	fmt.Fprintf(e.stdout, "%d events under %d seals, %d not sealed yet", report.Rows, report.Seals, report.Unsealed)
+	if report.Head != "" {
+		fmt.Fprintf(e.stdout, "; head %s", report.Head)
+	}
+	fmt.Fprintln(e.stdout)
 	if report.Findings > 0 {
 		return fmt.Errorf("the record was changed: %d findings", report.Findings)
 	}

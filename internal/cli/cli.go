@@ -72,7 +72,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "sallyport:", err)
 		return 2
 	}
-	if err := k.Run(&env{ctx, stdin, stdout, stderr}); err != nil {
+	if err := k.Run(&env{ctx, stdin, stdout, stderr}); errors.Is(err, errUnsafe) {
+		return 1 // each reason has its line already
+	} else if err != nil {
 		fmt.Fprintln(stderr, "sallyport:", err)
 		return 1
 	}
@@ -92,4 +94,4 @@ func (e *env) openWith(c config.Config) (*app.App, error) {
 	return app.New(e.ctx, c, time.Now, slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), prometheus.NewRegistry())
 }
 
-var errUnsafe = errors.New("refused: see above")
+var errUnsafe = errors.New("the configuration is unsafe")

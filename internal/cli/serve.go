@@ -130,7 +130,7 @@ func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error
 	failed := make(chan error, 2)
 	site, err := listen(c, c.Listen, a.Site, failed, log)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: choose another address with --listen HOST:PORT or the setting listen", err)
 	}
 	servers := []*http.Server{site}
 	if c.MetricsListen != "off" {
@@ -142,7 +142,7 @@ func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error
 		case isDefault(c): // several on one machine while developing
 			log.Warn("no metrics: their address is taken", "metrics_listen", c.MetricsListen)
 		default:
-			return err
+			return fmt.Errorf("%w: choose another address with the setting metrics_listen, or \"off\"", err)
 		}
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(e.ctx))

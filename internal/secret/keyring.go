@@ -34,6 +34,9 @@ func (Ring) LogValue() slog.Value       { return slog.StringValue("[secret]") }
 // LoadRing reads a ring that its owner alone can read.
 func LoadRing(path string) (*Ring, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("load key ring: there is none at %s; make one with `sallyport keys rotate`", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load key ring: %w", err)
 	}

@@ -64,7 +64,7 @@ func (s *Setup) Link(ctx context.Context) (string, error) {
 
 // Routes is the page behind the link. Only POST uses it up: a mail scanner that follows it does no harm.
 func (s *Setup) Routes() []web.Route {
-	words := web.Words{auth.ErrNotFound: {ID: "setup.void", Text: "This link was used, is too old, or there is an owner already. Start the server again for a new one."}}
+	words := web.Words{auth.ErrNotFound: {ID: "setup.void", Text: "This link was used or is too old, a newer one was made, or there is an owner already. Start the server again for a new one."}}
 	return []web.Route{
 		web.On(visit.Public, "GET /setup", s.show, web.About{
 			Does:  "Show the page that makes the first owner",
@@ -98,21 +98,27 @@ type (
 	}
 )
 
-func (s *Setup) show(_ context.Context, in Link) (Shown, error) {
-	return Shown{in.Token, s.Passwords.Rules.Least}, nil
+func (s *Setup) show(ctx context.Context, in Link) (Shown, error) {
+	return Shown{in.Token, s.Passwords.Rules.Least}, s.good(ctx, in.Token)
+}
+
+// good is nil for a link that still works.
+func (s *Setup) good(ctx context.Context, token string) error {
+	key := secret.Digest(auth.Secret(token))
+	var good bool
+	err := s.DB.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM setup_links WHERE token_hash = $1 AND expires_at > $2)
+		AND NOT EXISTS (SELECT 1 FROM users)`, key[:], db.Micros(s.Clock())).Scan(&good)
+	if err == nil && !good {
+		return auth.ErrNotFound
+	}
+	return err
 }
 
 func (s *Setup) create(ctx context.Context, in Owner) (Created, error) {
-	key := secret.Digest(auth.Secret(in.Token))
-	var good bool
-	err := s.DB.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM setup_links WHERE token_hash = $1 AND expires_at > $2)`,
-		key[:], db.Micros(s.Clock())).Scan(&good)
-	if err != nil {
+	if err := s.good(ctx, in.Token); err != nil { // before any hashing: nobody makes us work by guessing links
 		return Created{}, err
 	}
-	if !good { // before any hashing: nobody makes us work by guessing links
-		return Created{}, auth.ErrNotFound
-	}
+	key := secret.Digest(auth.Secret(in.Token))
 	u, err := user.New(auth.UserID(secret.NewID()), in.Email, in.Name, auth.Owner, s.Clock())
 	if err != nil {
 		return Created{}, err

@@ -126,7 +126,7 @@ func (s *Site) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 
 // health is asked by load balancers, which know us by address; so it does not look at the Host.
 func (s *Site) health(w *response, req *http.Request) {
-	w.seen = s.stray[1]
+	w.seen = s.probes[req.URL.Path]
 	if req.URL.Path == "/readyz" {
 		ctx, stop := context.WithTimeout(req.Context(), 2*time.Second)
 		defer stop()

@@ -59,6 +59,7 @@ type Site struct {
 	routes  []Route
 	metrics *metrics
 	stray   [2]watch // requests that reach no route, by face
+	probes  map[string]watch
 }
 
 // New mounts the routes. Its error means that the program is wrong, so stop.
@@ -80,6 +81,10 @@ func New(c Config, routes ...[]Route) (*Site, error) {
 	}
 	nowhere := &Route{path: "-"}
 	s.stray = [2]watch{s.watch(nowhere, pageFace{s}), s.watch(nowhere, apiFace{s})}
+	s.probes = map[string]watch{}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		s.probes[path] = s.watch(&Route{method: "GET", path: path}, apiFace{s})
+	}
 	for i := range s.routes {
 		if err := s.mount(&s.routes[i]); err != nil {
 			return nil, fmt.Errorf("%s %s: %w", s.routes[i].method, s.routes[i].path, err)

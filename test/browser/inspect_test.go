@@ -8,7 +8,6 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 
-	"sallyport/internal/db/dbtest"
 )
 
 // axe is the source of axe-core, which `make test` fetches.
@@ -66,8 +65,12 @@ func (b *tab) quiet(name string) {
 func (b *tab) violations() (all []string) {
 	b.Helper()
 	source, err := axe()
-	if err != nil {
-		dbtest.Missing(b.T, "axe-core: SALLYPORT_TEST_AXE does not name axe.min.js; `make test` fetches it")
+	if err != nil && os.Getenv("SALLYPORT_TEST_ALL") != "" {
+		b.Fatal("missing: axe-core: SALLYPORT_TEST_AXE does not name axe.min.js; `make test` fetches it")
+	}
+	if err != nil { // the journey is worth going on with
+		b.Log("missing: axe-core: SALLYPORT_TEST_AXE does not name axe.min.js; `make test` fetches it")
+		return nil
 	}
 	if !b.script {
 		call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: false})

@@ -334,8 +334,19 @@ func (b *tab) keys(text string) {
 	}
 }
 
-// focus is what the keyboard acts on, by its label or its words.
-func (b *tab) focus() string {
+// focus is what the keyboard acts on, by its label or its words. A page that has just come may take a moment to set it.
+func (b *tab) focus() (at string) {
+	b.Helper()
+	for range 50 {
+		if at = b.focusNow(); at != "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return at
+}
+
+func (b *tab) focusNow() string {
 	b.Helper()
 	return eval[string](b, `
 		const e = document.activeElement;

@@ -92,7 +92,7 @@ func (t *TOTP) enrol(at string, guard visit.Guard, page *web.Page, from, then st
 			On:   from,
 		}),
 		web.On(guard, "POST "+at+"/totp/{id}", confirm, web.About{
-			Does:     "Confirm an authenticator with its current code",
+			Does:     "Confirm an authenticator with its current code; all other sessions end",
 			Then:     then,
 			Throttle: "setup",
 			Words:    wrongCode,
