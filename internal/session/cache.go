@@ -118,8 +118,13 @@ func (c *cache) forgetUser(u auth.UserID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forgets.Add(1)
-	for _, key := range slices.Clone(c.byUser[u]) {
-		c.drop(key)
+	keys := c.byUser[u]
+	delete(c.byUser, u)
+	for _, key := range keys {
+		sh := c.shard(key)
+		sh.Lock()
+		delete(sh.live, key)
+		sh.Unlock()
 	}
 }
 

@@ -102,6 +102,9 @@ func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 	if err != nil {
 		return nil, err
 	}
+	if err := s.bound(ctx, tx, u.ID); err != nil {
+		return nil, err
+	}
 	err = s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs)}})
 	return visit.Cookies{visit.Issue(visit.SessionCookie, token), visit.Clear(visit.PendingCookie)}, err
 }

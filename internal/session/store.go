@@ -64,6 +64,22 @@ func (s *Store) insert(ctx context.Context, tx auth.Tx, key digest, n auth.Sessi
 	return err
 }
 
+// mostOfOne is how many sessions one person may have. Beyond it the oldest end: nobody has so many browsers, and what one
+// person can pile up others must not have to wait for.
+const mostOfOne = 100
+
+func (s *Store) bound(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	r, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash IN (
+		SELECT token_hash FROM sessions WHERE user_id = $1 ORDER BY started_at DESC, id LIMIT 1000 OFFSET $2)`, u, mostOfOne)
+	if err != nil {
+		return err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	return s.db.Signal(ctx, tx, user.Signal, string(u))
+}
+
 // renew replaces the token. The old one is spent by it: of two at once one wins.
 func (s *Store) renew(ctx context.Context, tx auth.Tx, old, key digest, proofs []auth.Proof, fresh time.Time) error {
 	b, err := json.Marshal(proofs)

@@ -148,6 +148,9 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), throttle.CodeByAccount.For(string(p.User.ID)))
 	})
+	if errors.Is(err, auth.ErrExpired) {
+		err = errUsedUp
+	}
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)
 	}

@@ -64,12 +64,28 @@ func (t *Throttle) count(ctx context.Context, tx auth.Tx, k Key) (failures int64
 	if !errors.Is(err, sql.ErrNoRows) {
 		return failures, err
 	}
-	var until time.Time
-	if err := tx.QueryRowContext(ctx, `SELECT until FROM throttle WHERE subject = $1`, k.subject).Scan(db.Stamp(&until)); err != nil {
+	if err := t.refusal(ctx, tx, k); err != nil {
 		return 0, err
 	}
-	if until.After(now) {
-		return 0, auth.ThrottledError{After: until.Sub(now)}
-	}
 	return 0, auth.ErrLocked
+}
+
+// refusal says until when a key lets nothing through, or nil if it would.
+func (t *Throttle) refusal(ctx context.Context, tx auth.Tx, k Key) error {
+	var (
+		until  time.Time
+		streak int64
+	)
+	err := tx.QueryRowContext(ctx, `SELECT until, streak FROM throttle WHERE subject = $1`, k.subject).Scan(db.Stamp(&until), &streak)
+	switch now := t.clock(); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case k.rule.lock > 0 && streak >= k.rule.lock:
+		return auth.ErrLocked
+	case until.After(now):
+		return auth.ThrottledError{After: until.Sub(now)}
+	}
+	return nil
 }

@@ -64,6 +64,13 @@ type Key struct {
 	subject string
 }
 
+func (k Key) order() string {
+	if k.rule.perStep {
+		return ""
+	}
+	return k.subject
+}
+
 // A Throttle is the table of counters.
 type Throttle struct {
 	db    *db.DB
@@ -73,10 +80,11 @@ type Throttle struct {
 func New(d *db.DB, clock func() time.Time) *Throttle { return &Throttle{d, clock} }
 
 // Take counts a guess against every key, in a transaction of its own, and lets it pass or not: an
-// auth.ThrottledError, or auth.ErrLocked. Whatever it answers, the guess stays counted until Succeeded.
+// auth.ThrottledError, auth.ErrLocked, or auth.ErrExpired for a step that is over. A guess that one key refuses is not
+// counted against the next: nobody looks at it, so it must not lock anybody out. What was counted stays so until Succeeded.
 func (t *Throttle) Take(ctx context.Context, u auth.User, keys ...Key) (auth.Attempt, error) {
-	// Always in the same order, so that two nodes never wait for each other.
-	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.subject, b.subject) })
+	// The step first, which is nobody else's; then always in the same order, so that two nodes never wait for each other.
+	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.order(), b.order()) })
 	var (
 		a       auth.Attempt
 		refused error
@@ -84,18 +92,27 @@ func (t *Throttle) Take(ctx context.Context, u auth.User, keys ...Key) (auth.Att
 	err := t.db.Tx(ctx, func(tx auth.Tx) error {
 		a, refused = auth.Attempt{User: u}, nil
 		for _, k := range keys {
-			failures, err := t.count(ctx, tx, k)
+			failures, err := int64(0), error(nil)
+			if refused == nil {
+				failures, err = t.count(ctx, tx, k)
+			} else {
+				err = t.refusal(ctx, tx, k) // to say the longest wait
+			}
 			var wait auth.ThrottledError
 			switch {
 			case errors.As(err, &wait), errors.Is(err, auth.ErrLocked):
-				refused = worse(refused, err)
+				if refused = worse(refused, err); k.rule.perStep {
+					refused = auth.ErrExpired
+					return nil
+				}
 			case err != nil:
 				return err
+			case refused != nil: // not counted
 			case k.rule.perStep: // a right guess ends the step, so there is nothing to give back
 				a.Left = int(k.rule.limit - failures)
-				continue
+			default:
+				a.Keys = append(a.Keys, k.subject)
 			}
-			a.Keys = append(a.Keys, k.subject)
 		}
 		return nil
 	})

@@ -149,7 +149,11 @@ func (f pageFace) refuse(w *response, req *http.Request, r *Route, p Problem) {
 	stands := f.pages[r.stands()]
 	switch p.Kind() {
 	case "not-signed-in":
-		to := url.URL{Path: f.SignIn, RawQuery: url.Values{"return_to": {f.comeBack(req, r)}}.Encode()}
+		back := f.comeBack(req, r)
+		if len(back) > maxReturn {
+			back = f.Home
+		}
+		to := url.URL{Path: f.SignIn, RawQuery: url.Values{"return_to": {back}}.Encode()}
 		http.Redirect(w, req, to.String(), http.StatusSeeOther)
 		return
 	case "expired":
@@ -171,6 +175,9 @@ func (f pageFace) refuse(w *response, req *http.Request, r *Route, p Problem) {
 	}
 	f.show(w, req, stands, p.Status, view)
 }
+
+// maxReturn is the longest address that a sign-in page takes along.
+const maxReturn = 2048
 
 // comeBack is where a person returns to after signing in: never an act, only a page.
 func (f pageFace) comeBack(req *http.Request, r *Route) string {

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/chromedp/cdproto/emulation"
-
 )
 
 // axe is the source of axe-core, which `make test` fetches.

@@ -73,20 +73,20 @@ func (p *Password) state(ctx context.Context, _ web.None) (State, error) {
 
 func (p *Password) change(ctx context.Context, in Change) (web.None, error) {
 	now := visit.Of(ctx).Session
-	if _, err := p.Rules.check(now.User, in.Password); err != nil { // before a guess is counted
+	hashed, err := p.Prepare(ctx, now.User, in.Password) // before the count too: it may find the server busy
+	if err != nil {
 		return web.None{}, err
 	}
-	attempt, _, err := roster.Attempt(ctx, p, in.Current, func(ctx context.Context) (auth.Attempt, error) {
+	attempt, claim, err := roster.Attempt(ctx, p, in.Current, func(ctx context.Context) (auth.Attempt, error) {
 		return p.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
 	})
 	if err != nil {
 		return web.None{}, p.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, Kind, err)
 	}
-	hashed, err := p.Prepare(ctx, now.User, in.Password)
-	if err != nil {
-		return web.None{}, err
-	}
 	return web.None{}, p.DB.Tx(ctx, func(tx auth.Tx) error {
+		if _, err := claim(ctx, tx); err != nil {
+			return err
+		}
 		if err := p.Throttle.Succeeded(ctx, tx, attempt); err != nil {
 			return err
 		}
