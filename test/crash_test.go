@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -139,16 +140,18 @@ func TestAKilledNodeLosesNothingItAcknowledged(t *testing.T) {
 func TestAKilledServerLosesNothingItAcknowledged(t *testing.T) {
 	t.Parallel()
 	s := open(t, onSQLite(t))
-	harness.AddUser(t, s.Server, anna, password)
+	for i := range 6 { // one person has no more than a hundred sessions
+		harness.AddUser(t, s.Server, fmt.Sprintf("p%d@example.com", i), password)
+	}
 	for range 3 {
 		acknowledged := make(chan *harness.Client, 10000)
 		load := make(chan struct{})
 		go func() {
 			defer close(load)
-			atOnce(6, func(int) int {
+			atOnce(6, func(i int) int {
 				for range 500 {
 					c := s.client()
-					switch status, _ := c.API("POST", "/signin", m{"login": anna, "password": password}); status {
+					switch status, _ := c.API("POST", "/signin", m{"login": fmt.Sprintf("p%d@example.com", i), "password": password}); status {
 					case 200:
 						acknowledged <- c
 					case 0:

@@ -69,7 +69,7 @@ var ways = map[string][]string{
 	"optional": {"password", "password+totp", "to step up by password", "to step up by totp", "to confirm one at /account", "to disable MFA", "to enable MFA", "to change the password"},
 	"warn":     {"password", "password+totp", "to remove an authenticator"},
 	"required": {"password+totp", "to confirm one at /signin/enrol", "to step up by totp", "to change the password"},
-	"grace":    {"password", "password+totp", "to confirm one at /signin/enrol", "to confirm one at /account"},
+	"grace":    {"password", "password+totp", "to confirm one at /account"},
 }
 
 // A person as the model knows them.
@@ -180,8 +180,10 @@ func (k *walk) goOn(t *rapid.T) {
 		k.nextCode(s.who)
 		k.stepUp(t, b, true)
 	default:
-		act := rapid.SampledFrom([]func(*rapid.T, *browser, bool){k.enrol("/account"), k.enrol("/account"), k.remove, k.remove, k.disableMFA, k.enableMFA,
-			k.changePassword, k.stepUp, k.signIn}).Draw(t, "act")
+		act := pick(t, false, "act", k.enrol("/account"), k.enrol("/account"), k.changePassword, k.signIn)
+		if len(s.who.apps) > 0 {
+			act = pick(t, false, "act", k.enrol("/account"), k.remove, k.remove, k.disableMFA, k.enableMFA, k.changePassword, k.stepUp, k.signIn, k.signIn, k.signOut)
+		}
 		act(t, b, true)
 	}
 }

@@ -49,7 +49,10 @@ func (s *SignIn) Routes() []web.Route {
 func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 	if p, ok := f.(web.Prompter); ok {
 		prompt := p.Prompt()
-		words := web.Words{errUsedUp: {ID: "signin.used-up", Text: "Too many wrong codes. Please sign in again."}}
+		words := web.Words{
+			errUsedUp: {ID: "signin.used-up", Text: "Too many wrong codes. Please sign in again."},
+			errOver:   {ID: "signin.over", Text: "This sign-in is over. Please sign in again."},
+		}
 		for err, said := range prompt.Words {
 			words[err] = said
 		}
@@ -149,7 +152,7 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), throttle.CodeByAccount.For(string(p.User.ID)))
 	})
 	if errors.Is(err, auth.ErrExpired) {
-		err = errUsedUp
+		err = errOver
 	}
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)

@@ -194,12 +194,15 @@ func (s *SignIn) failed(ctx context.Context, a auth.Attempt, kind auth.Kind, err
 	return auth.WrongError{Left: a.Left}
 }
 
-// errUsedUp ends a sign-in after too many wrong codes.
-var errUsedUp = usedUp{}
+// over is a sign-in that ended before its time.
+type over string
 
-type usedUp struct{}
+const (
+	errUsedUp over = "the last guess of this sign-in was wrong"
+	errOver   over = "this sign-in has no guess left"
+)
 
-func (usedUp) Error() string        { return "too many wrong codes in this sign-in" }
-func (usedUp) Is(target error) bool { return target == auth.ErrExpired }
+func (e over) Error() string        { return string(e) }
+func (e over) Is(target error) bool { return target == auth.ErrExpired }
 
 func decode(proofs []byte) (some []auth.Proof, err error) { return some, json.Unmarshal(proofs, &some) }
