@@ -26,7 +26,7 @@ import (
 // S1, S2, S6, T3, T5, U1-U3, F1-F3, W2, W4, R1, R2, R4
 
 func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
-	for name, value := range map[string]string{"rapid.checks": "20", "rapid.steps": "60"} { // for each set of rules; more by the flags
+	for name, value := range map[string]string{"rapid.checks": "30", "rapid.steps": "60"} { // for each set of rules; more by the flags
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 			f.Value.Set(value)
 			defer f.Value.Set(f.DefValue)
@@ -140,8 +140,10 @@ func (k *walk) run(t *rapid.T) {
 	}
 	t.Repeat(map[string]func(*rapid.T){
 		"":                    k.check,
-		"journey":             k.journey,
-		"another journey":     k.journey,
+		"go on":               k.goOn,
+		"go on, and on":       k.goOn,
+		"go on, on and on":    k.goOn,
+		"go on for ever":      k.goOn,
 		"sign in":             anybody(k.signIn),
 		"code":                anybody(k.code),
 		"enrol on the way in": anybody(k.enrol("/signin/enrol")),
@@ -162,16 +164,9 @@ func (k *walk) run(t *rapid.T) {
 	})
 }
 
-// journey does what a person would do next, a few times in one browser, and does it well: chance alone seldom gets far.
-func (k *walk) journey(t *rapid.T) {
+// goOn does what a person would do next, and does it well: chance alone seldom gets through a whole journey.
+func (k *walk) goOn(t *rapid.T) {
 	b := k.browserOf(t)
-	for range rapid.IntRange(1, 8).Draw(t, "steps") {
-		k.goOn(t, b)
-		k.check(t)
-	}
-}
-
-func (k *walk) goOn(t *rapid.T, b *browser) {
 	s, p := k.sessionIn(b), k.pendingIn(b)
 	switch {
 	case k.open(p) && p.need == "second_factor":
