@@ -71,6 +71,16 @@ func Attempt(ctx context.Context, f auth.Factor, response auth.Secret, take func
 	return attempt, claim, err
 }
 
+// Of is the enrolments of one kind.
+func Of(k auth.Kind, all []auth.Enrolment) (some []auth.Enrolment) {
+	for _, e := range all {
+		if e.Kind == k {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
 // Offers is how a client hears of enrolments.
 func Offers(some []auth.Enrolment) []auth.Offer {
 	offers := make([]auth.Offer, len(some))

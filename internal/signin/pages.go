@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"slices"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
@@ -179,7 +180,7 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 	}
 	out := Step{State: "second_factor", Factors: roster.Offers(next.Accepts), Login: p.User.Login}
 	for _, factor := range s.Roster.Second() {
-		some := of(factor.Kind(), next.Accepts)
+		some := roster.Of(factor.Kind(), next.Accepts)
 		prompter, ok := factor.(web.Prompter)
 		if !ok || len(some) == 0 {
 			continue
@@ -213,7 +214,7 @@ func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
 // enrollers are the factors that count here and can be set up on the way in.
 func (s *SignIn) enrollers() (some []web.Enroller) {
 	for _, f := range s.Roster.Second() {
-		if e, ok := f.(web.Enroller); ok && counts(s.Roster.Rules(), f.Kind()) {
+		if e, ok := f.(web.Enroller); ok && slices.Contains(s.Roster.Rules().Factors, f.Kind()) {
 			some = append(some, e)
 		}
 	}
@@ -225,22 +226,4 @@ func (s *SignIn) enrollable() (offers []auth.Offer) {
 		offers = append(offers, auth.Offer{Kind: e.Kind(), Name: e.Prompt().Title})
 	}
 	return offers
-}
-
-func counts(r policy.Rules, k auth.Kind) bool {
-	for _, f := range r.Factors {
-		if f == k {
-			return true
-		}
-	}
-	return false
-}
-
-func of(k auth.Kind, all []auth.Enrolment) (some []auth.Enrolment) {
-	for _, e := range all {
-		if e.Kind == k {
-			some = append(some, e)
-		}
-	}
-	return some
 }

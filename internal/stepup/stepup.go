@@ -131,13 +131,7 @@ func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 	out := State{Fresh: fresh.Need == policy.Nothing, Until: visit.Of(ctx).Session.FreshUntil,
 		Accepts: roster.Offers(step.Accepts), Window: int(s.Roster.Rules().StepUp.Minutes())}
 	for _, f := range s.factors() {
-		var some []auth.Enrolment
-		for _, e := range step.Accepts {
-			if e.Kind == f.Kind() {
-				some = append(some, e)
-			}
-		}
-		if len(some) > 0 {
+		if some := roster.Of(f.Kind(), step.Accepts); len(some) > 0 {
 			prompt := f.Prompt()
 			out.Asks = append(out.Asks, Ask{f.Kind(), prompt, prompt.Lead(some), prompt.Fields(some)})
 		}
