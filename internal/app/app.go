@@ -106,8 +106,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	)
 	ros.Add(words, codes)
 	var (
+		sites  = visit.Sites{Home: "/account", Others: c.ReturnTo}
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
-			ReturnTo: c.ReturnTo, Home: "/account", Clock: clock})
+			Sites: sites, Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
 			Cards: []account.Carder{codes, words, sessions}})
@@ -131,7 +132,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 			visit.SignedIn:  sessions.Keep,
 			visit.Fresh:     stepUp.Keep,
 		},
-		SignIn: "/signin", StepUp: "/stepup", Home: "/account",
+		SignIn: "/signin", StepUp: "/stepup", Home: sites.Home,
 		Redirects: map[string]string{"/{$}": "/account", "/.well-known/change-password": "/account/password"},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,

@@ -143,7 +143,7 @@ func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, first.Kind(), err)
 	}
-	return s.begin(ctx, attempt, claim, s.destination(in.ReturnTo))
+	return s.begin(ctx, attempt, claim, s.Sites.Safe(in.ReturnTo))
 }
 
 // second is any other step.

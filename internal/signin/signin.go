@@ -40,8 +40,7 @@ type Parts struct {
 	Sessions *session.Store
 	Throttle *throttle.Throttle
 	Trail    *audit.Trail
-	ReturnTo []string // origins a sign-in may lead to beside this site: "https://app.example.com"
-	Home     string   // where it leads without a wish
+	Sites    visit.Sites // where a sign-in may lead
 	Clock    func() time.Time
 }
 

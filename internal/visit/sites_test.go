@@ -1,4 +1,4 @@
-package signin
+package visit
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-var leads = New(Parts{Home: "/account", ReturnTo: []string{"https://app.example.com", "https://other.example.com:8443", "http://localhost:3000"}})
+var leads = Sites{Home: "/account", Others: []string{"https://app.example.com", "https://other.example.com:8443", "http://localhost:3000"}}
 
 // S7
 func TestASignInLeadsToThisSiteOrARegisteredOne(t *testing.T) {
@@ -80,7 +80,7 @@ func TestASignInLeadsToThisSiteOrARegisteredOne(t *testing.T) {
 		"https://[::1":            "/account",
 		"/a\r\nSet-Cookie: x=y":   "/account",
 	} {
-		if got := leads.destination(to); got != want {
+		if got := leads.Safe(to); got != want {
 			t.Errorf("%q leads to %q, want %q", to, got, want)
 		}
 	}
@@ -147,12 +147,12 @@ func TestOurIdeaOfABrowserIsRight(t *testing.T) {
 // the standard library makes of it, too.
 func safe(t *testing.T, to string) {
 	t.Helper()
-	got := leads.destination(to)
+	got := leads.Safe(to)
 	w := httptest.NewRecorder()
 	http.Redirect(w, httptest.NewRequest("POST", "/signin", nil), got, http.StatusSeeOther)
 	for _, sent := range []string{got, w.Header().Get("Location")} {
 		ok := false
-		for _, origin := range append(leads.ReturnTo, "here") {
+		for _, origin := range append(leads.Others, "here") {
 			ok = ok || arrives(sent) == origin
 		}
 		if !ok || strings.ContainsFunc(sent, unicode.IsControl) || strings.ContainsAny(sent, "\\ ") {
@@ -162,7 +162,7 @@ func safe(t *testing.T, to string) {
 			t.Errorf("%q leads to %q, no path", to, sent)
 		}
 	}
-	if again := leads.destination(got); again != got {
+	if again := leads.Safe(got); again != got {
 		t.Errorf("%q leads to %q, and that to %q", to, got, again)
 	}
 }
@@ -212,7 +212,7 @@ func TestNoHostileStringLeadsAnywhereElse(t *testing.T) {
 	}
 }
 
-func FuzzDestination(f *testing.F) {
+func FuzzSafe(f *testing.F) {
 	for _, s := range hostile(f)[:200] {
 		f.Add(s)
 	}
