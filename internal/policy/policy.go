@@ -98,10 +98,12 @@ func Next(f Facts) Step {
 		return Step{Need: Nothing}
 	case f.Rules.MFA == Off:
 		return Step{Need: Nothing}
-	case f.Rules.MFA == Optional && (f.User.MFAOff || len(usable) == 0):
+	case f.Rules.MFA == Optional && (f.User.MFAOff || len(f.Enrolled) == 0 || len(f.Rules.Factors) == 0):
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
+	case len(f.Enrolled) > 0: // what they set up counts no more; the first factor alone must not take its place
+		return Step{Need: Enrolling}
 	case f.User.MFADue.IsZero() && f.Rules.Grace > 0: // the period begins now
 		return Step{Need: Nothing, Due: f.Now.Add(f.Rules.Grace)}
 	case f.Now.Before(f.User.MFADue):
@@ -154,7 +156,7 @@ func IsOn(f Facts) bool {
 	case Off:
 		return false
 	case Optional:
-		return !f.User.MFAOff && len(f.usable()) > 0
+		return !f.User.MFAOff && len(f.Enrolled) > 0 && len(f.Rules.Factors) > 0
 	}
 	return true
 }
@@ -196,7 +198,11 @@ func (f Facts) usable() (found []auth.Enrolment) {
 	return found
 }
 
-// proved is true once a factor that counts here was shown in this sign-in, even one that does not raise the level.
+// proved is true once a factor that counts here was shown beside another kind, even one that does not raise the level;
+// or one that is two factors by itself. Rule P7: a passkey without user verification is not.
 func (f Facts) proved() bool {
-	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return slices.Contains(f.Rules.Factors, p.Kind) })
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
+		beside := func(q auth.Proof) bool { return q.Kind != p.Kind && q.Level >= auth.OneFactor }
+		return slices.Contains(f.Rules.Factors, p.Kind) && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
+	})
 }

@@ -62,13 +62,14 @@ var (
 	password = proof(proved("password", "password", auth.OneFactor))
 	code     = proof(proved(app, "phone", auth.OneFactor))
 	unlocked = proof(proved(key, "laptop", auth.MultiFactor)) // a passkey with user verification
+	touched  = proof(proved(key, "stick", auth.OneFactor))    // one without
 	mailed   = proof(proved(mail, "inbox", auth.None))        // satisfies a policy that names it, raises no level
 	phone    = enrolled(app, "phone")
 	tablet   = enrolled(app, "tablet")
 	inbox    = enrolled(mail, "inbox")
 )
 
-// S2, W1, W2, W4, R1, R6
+// S2, P7, W1, W2, W4, R1, R6
 func TestNextAsksForWhatIsMissing(t *testing.T) {
 	for name, c := range map[string]struct {
 		facts policy.Facts
@@ -86,10 +87,14 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"optional: the password is enough for who has no more":    {facts(password), policy.Nothing},
 		"optional: who has an authenticator is asked":             {facts(password, phone), policy.Second},
 		"optional: who switched MFA off is not asked":             {facts(password, phone, switchedOff), policy.Nothing},
-		"optional: what does not count here is not asked for":     {facts(password, inbox), policy.Nothing},
+		"optional: what counts no more leaves no password alone":  {facts(password, inbox), policy.Enrolling},
+		"optional: where nothing counts nothing is asked":         {facts(counts(), password, inbox), policy.Nothing},
 		"optional: password and code are enough":                  {facts(password, phone, code), policy.Nothing},
 		"optional: the password twice is one factor":              {facts(password, password, phone), policy.Second},
-		"optional: two codes are one factor, but what was asked":  {facts(code, phone), policy.Nothing},
+		"optional: two codes are one factor":                      {facts(code, phone), policy.Second},
+		"optional: a passkey with user verification is two":       {facts(counts(app, key), unlocked, phone), policy.Nothing},
+		"optional: a passkey without it is one":                   {facts(counts(app, key), touched, phone), policy.Second},
+		"optional: a passkey without it is a second one":          {facts(counts(app, key), password, touched, phone), policy.Nothing},
 		"required: the password alone is not enough":              {facts(required, password), policy.Enrolling},
 		"required: who has an authenticator is asked":             {facts(required, password, phone), policy.Second},
 		"required: switching MFA off changes nothing":             {facts(required, password, phone, switchedOff), policy.Second},
@@ -100,11 +105,12 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"required: a mailed code is not enough where it does not": {facts(required, password, phone, inbox, mailed), policy.Second},
 		"required: a passkey with user verification is enough":    {facts(required, counts(app, key), unlocked), policy.Nothing},
 		"grace: begins with the first sign-in that lacks one":     {facts(required, grace(7), password), policy.Nothing},
-		"grace: runs":                                {facts(required, grace(7), password, due(time.Second)), policy.Nothing},
-		"grace: is over at its end":                  {facts(required, grace(7), password, due(0)), policy.Enrolling},
-		"grace: does not begin again":                {facts(required, grace(7), password, due(-time.Hour)), policy.Enrolling},
-		"grace: is not for who has an authenticator": {facts(required, grace(7), password, phone), policy.Second},
-		"grace: is not for who proved nothing":       {facts(required, grace(7)), policy.Denied},
+		"grace: runs":                                   {facts(required, grace(7), password, due(time.Second)), policy.Nothing},
+		"grace: is over at its end":                     {facts(required, grace(7), password, due(0)), policy.Enrolling},
+		"grace: does not begin again":                   {facts(required, grace(7), password, due(-time.Hour)), policy.Enrolling},
+		"grace: is not for who has an authenticator":    {facts(required, grace(7), password, phone), policy.Second},
+		"grace: is not for who has what counts no more": {facts(required, grace(7), password, inbox), policy.Enrolling},
+		"grace: is not for who proved nothing":          {facts(required, grace(7)), policy.Denied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := policy.Next(c.facts); got.Need != c.want {
@@ -255,7 +261,8 @@ func TestMFAIsOnWhereTheNextSignInAsks(t *testing.T) {
 		"optional with nothing":             {facts(), false},
 		"optional with an authenticator":    {facts(phone), true},
 		"optional, switched off":            {facts(phone, switchedOff), false},
-		"optional with what does not count": {facts(inbox), false},
+		"optional with what does not count": {facts(inbox), true},
+		"optional where nothing counts":     {facts(counts(), inbox), false},
 		"required with nothing":             {facts(required), true},
 		"required, switched off":            {facts(required, phone, switchedOff), true},
 	} {
