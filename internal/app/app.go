@@ -127,6 +127,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Brand: web.Brand{Name: c.Site.Name, Support: c.Site.Support, Accent: c.Site.Accent},
 		Guards: map[visit.Guard]visit.Keeper{
 			visit.Public:    func(*http.Request, *visit.Visit) error { return nil },
+			visit.Arriving:  signIn.KeepArriving,
 			visit.Pending:   signIn.Keep,
 			visit.Enrolling: signIn.KeepEnrolling,
 			visit.SignedIn:  sessions.Keep,

@@ -133,6 +133,12 @@ type Admitter interface {
 	Admit(context.Context) (admitted context.Context, leave func(), err error)
 }
 
+// A Finder is a factor whose response says whom it comes from, so that a sign-in can begin with it. It proves nothing yet.
+type Finder interface {
+	Factor
+	Find(ctx context.Context, response Secret) (UserID, error) // ErrNotFound: it comes from nobody we know
+}
+
 // A Claim is a response that matches and waits to be spent. It becomes a Proof in the transaction that rewards it,
 // or ErrWrong if another request was faster.
 type Claim func(context.Context, Tx) (Proof, error)

@@ -16,11 +16,15 @@ var (
 	ErrLocked      = errors.New("too many wrong codes in a row: codes are off until recovery")
 )
 
-// A WrongError is ErrWrong with the number of guesses left in this sign-in.
-type WrongError struct{ Left int }
+// A WrongError is ErrWrong, or what is more than that, with the number of guesses left in this sign-in.
+type WrongError struct {
+	Left int
+	Err  error
+}
 
 func (e WrongError) Error() string        { return fmt.Sprintf("%v, %d tries left", ErrWrong, e.Left) }
 func (e WrongError) Is(target error) bool { return target == ErrWrong }
+func (e WrongError) Unwrap() error        { return e.Err }
 
 // An InvalidError names one field that cannot be what was sent. Why ends a sentence that starts with the field.
 type InvalidError struct{ Field, Why string }

@@ -89,24 +89,23 @@ func (s *Store) find(ctx context.Context, key digest) (*entry, error) {
 }
 
 // Start begins a session with what was proved, in place of the one this browser had.
-func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof) (visit.Cookies, error) {
+func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof) (auth.Session, visit.Cookies, error) {
 	v := visit.Of(ctx)
 	if v.Former != "" {
 		if err := s.remove(ctx, tx, secret.Digest(v.Former)); err != nil {
-			return nil, err
+			return auth.Session{}, nil, err
 		}
 	}
 	token, now := secret.NewToken(), s.clock()
-	err := s.insert(ctx, tx, secret.Digest(token), auth.Session{
-		ID: auth.SessionID(secret.NewID()), User: u, Proofs: proofs, Started: now, Expires: now.Add(s.Absolute)}, v.Origin)
-	if err != nil {
-		return nil, err
+	began := auth.Session{ID: auth.SessionID(secret.NewID()), User: u, Proofs: proofs, Started: now, Expires: now.Add(s.Absolute)}
+	if err := s.insert(ctx, tx, secret.Digest(token), began, v.Origin); err != nil {
+		return auth.Session{}, nil, err
 	}
 	if err := s.bound(ctx, tx, u.ID); err != nil {
-		return nil, err
+		return auth.Session{}, nil, err
 	}
-	err = s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs)}})
-	return visit.Cookies{visit.Issue(visit.SessionCookie, token), visit.Clear(visit.PendingCookie)}, err
+	err := s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs)}})
+	return began, visit.Cookies{visit.Issue(visit.SessionCookie, token), visit.Clear(visit.PendingCookie)}, err
 }
 
 // Raise adds a proof to the session of this visit and makes it fresh for a while. Its token changes: an id never

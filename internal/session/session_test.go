@@ -108,7 +108,10 @@ func (n *node) start(t *testing.T, name string, former auth.Secret) auth.Secret 
 	t.Helper()
 	ctx := visit.With(t.Context(), &visit.Visit{Former: former, Origin: auth.Origin{Browser: "Firefox"}})
 	u := n.person(t, name)
-	return n.issued(t, func(tx auth.Tx) (visit.Cookies, error) { return n.Start(ctx, tx, u, []auth.Proof{n.password()}) })
+	return n.issued(t, func(tx auth.Tx) (visit.Cookies, error) {
+		_, cookies, err := n.Start(ctx, tx, u, []auth.Proof{n.password()})
+		return cookies, err
+	})
 }
 
 // issued is the session cookie that a transaction hands out.
@@ -311,7 +314,8 @@ func TestAnEpochThatMovedOnIsEnough(t *testing.T) {
 		n.isOver(t, "one of the epoch before", token)
 		n.lives(t, "of somebody else", bobs)
 		late := n.issued(t, func(tx auth.Tx) (visit.Cookies, error) {
-			return n.Start(visit.With(t.Context(), &visit.Visit{}), tx, void.User, void.Proofs)
+			_, cookies, err := n.Start(visit.With(t.Context(), &visit.Visit{}), tx, void.User, void.Proofs)
+			return cookies, err
 		})
 		n.isOver(t, "one that was started with what was read before", late)
 		if err := n.revoke(t, "id-ann", void.ID); !errors.Is(err, auth.ErrNotSignedIn) {

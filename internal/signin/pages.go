@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 
 	"sallyport/internal/auth"
@@ -40,10 +41,17 @@ func (s *SignIn) Routes() []web.Route {
 			Page: web.Gate(files, "enrol.html"),
 		}),
 	}
-	for _, f := range s.Roster.Second() {
+	for _, f := range s.counting() {
 		routes = append(routes, s.step(f)...)
 	}
 	return routes
+}
+
+// counting are the second factors that policy accepts here.
+func (s *SignIn) counting() []auth.Factor {
+	return slices.DeleteFunc(slices.Clone(s.Roster.Second()), func(f auth.Factor) bool {
+		return !slices.Contains(s.Roster.Rules().Factors, f.Kind())
+	})
 }
 
 // step is one factor as second step (S3), and its set-up for somebody who must have one (W4).
@@ -54,23 +62,19 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 			errUsedUp: {ID: "signin.used-up", Text: "Too many wrong codes. Please sign in again."},
 			errOver:   {ID: "signin.over", Text: "This sign-in is over. Please sign in again."},
 		}
-		for err, said := range prompt.Words {
-			words[err] = said
-		}
+		maps.Copy(words, prompt.Words)
 		show := func(ctx context.Context, _ web.None) (Step, error) { return s.show(ctx, f.Kind()) }
 		check := func(ctx context.Context, in Response) (Answer, error) { return s.second(ctx, f, in.Response) }
-		routes = append(routes,
-			web.On(visit.Pending, "GET /signin/"+string(f.Kind()), show, web.About{
-				Does: "Say which factors finish this sign-in: " + prompt.Title + " first",
-				Page: web.Gate(files, "second.html"),
-			}),
-			web.On(visit.Pending, "POST /signin/"+string(f.Kind()), check, web.About{
-				Does:     "Finish a sign-in: " + prompt.Title,
-				Then:     "{next}",
-				Throttle: "code",
-				Asks:     prompt,
-				Words:    words,
-			}))
+		about := web.About{Does: "Finish a sign-in: " + prompt.Title, Then: "{next}", Throttle: "code", Asks: prompt, Words: words}
+		routes = append(routes, web.On(visit.Pending, "GET /signin/"+string(f.Kind()), show, web.About{
+			Does: "Say which factors finish this sign-in: " + prompt.Title + " first",
+			Page: web.Gate(files, "second.html"),
+		}))
+		if o, ok := f.(web.Opener); ok {
+			routes = append(routes, s.open(o, about)...)
+		} else {
+			routes = append(routes, web.On(visit.Pending, "POST /signin/"+string(f.Kind()), check, about))
+		}
 	}
 	if e, ok := f.(web.Enroller); ok {
 		routes = append(routes, e.Enrol("/signin/enrol", visit.Enrolling, s.enrolled)...)
@@ -85,6 +89,7 @@ type (
 	Ways struct {
 		Kinds    []auth.Kind `json:"kinds" doc:"what a sign-in may begin with"`
 		ReturnTo string      `json:"return_to,omitempty"`
+		Openings []Way       `json:"-"`
 	}
 	Credentials struct {
 		Login    string      `json:"login" max:"254"`
@@ -123,7 +128,13 @@ type (
 type Answer = web.Onward
 
 func (s *SignIn) ways(_ context.Context, in Arrival) (Ways, error) {
-	return Ways{[]auth.Kind{s.Roster.First().Kind()}, in.ReturnTo}, nil
+	out := Ways{Kinds: []auth.Kind{s.Roster.First().Kind()}, ReturnTo: in.ReturnTo}
+	for _, f := range s.counting() {
+		if o, ok := f.(web.Opener); ok {
+			out.Kinds, out.Openings = append(out.Kinds, o.Kind()), append(out.Openings, Way{o.Kind(), o.Prompt()})
+		}
+	}
+	return out, nil
 }
 
 // password is the first step (S1). Name and password are read and counted alike whether somebody has that name or not.
@@ -138,7 +149,7 @@ func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
 	}
 	first := s.Roster.First()
 	attempt, claim, err := roster.Attempt(ctx, first, in.Password, func(ctx context.Context) (auth.Attempt, error) {
-		return s.Throttle.Take(ctx, who, throttle.PasswordByAccount.For(subject), throttle.PasswordByAddress.ForAddress(visit.Of(ctx).Address))
+		return s.Throttle.Take(ctx, who, throttle.PasswordByAccount.For(subject), throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address))
 	})
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, first.Kind(), err)
@@ -213,8 +224,8 @@ func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
 
 // enrollers are the factors that count here and can be set up on the way in.
 func (s *SignIn) enrollers() (some []web.Enroller) {
-	for _, f := range s.Roster.Second() {
-		if e, ok := f.(web.Enroller); ok && slices.Contains(s.Roster.Rules().Factors, f.Kind()) {
+	for _, f := range s.counting() {
+		if e, ok := f.(web.Enroller); ok {
 			some = append(some, e)
 		}
 	}

@@ -41,6 +41,7 @@ type Parts struct {
 	Throttle *throttle.Throttle
 	Trail    *audit.Trail
 	Sites    visit.Sites // where a sign-in may lead
+	Detours  []Detour
 	Clock    func() time.Time
 }
 
@@ -58,6 +59,14 @@ func (s *SignIn) Keep(r *http.Request, v *visit.Visit) error {
 		return err
 	}
 	v.Pending, v.Token = p, token
+	return nil
+}
+
+// KeepArriving stands at visit.Arriving.
+func (s *SignIn) KeepArriving(r *http.Request, v *visit.Visit) error {
+	if err := s.Keep(r, v); err != nil && !errors.Is(err, auth.ErrExpired) {
+		return err
+	}
 	return nil
 }
 
@@ -163,9 +172,23 @@ func (s *SignIn) enrolled(ctx context.Context, tx auth.Tx, proof auth.Proof) (An
 	return s.next(ctx, tx, u, append(v.Pending.Proofs, proof), v.Pending.ReturnTo)
 }
 
+// finish begins the session. On the way to where the person was going there may be a detour: the first that wants it.
 func (s *SignIn) finish(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, returnTo string) (Answer, error) {
-	cookies, err := s.Sessions.Start(ctx, tx, u, proofs)
-	return Answer{State: "signed_in", Next: returnTo, Cookies: cookies}, err
+	began, cookies, err := s.Sessions.Start(ctx, tx, u, proofs)
+	if err != nil {
+		return Answer{}, err
+	}
+	for _, d := range s.Detours {
+		if to, err := d.Detour(ctx, tx, began, returnTo); err != nil || to != "" {
+			return Answer{State: "signed_in", Next: to, Cookies: cookies}, err
+		}
+	}
+	return Answer{State: "signed_in", Next: returnTo, Cookies: cookies}, nil
+}
+
+// A Detour has something to say to a person who just signed in. It returns a page here that leads on to the address, or "".
+type Detour interface {
+	Detour(ctx context.Context, tx auth.Tx, began auth.Session, to string) (string, error)
 }
 
 // failed leaves a row of a wrong response and says how many are left.
@@ -186,11 +209,11 @@ func (s *SignIn) failed(ctx context.Context, a auth.Attempt, kind auth.Kind, err
 	case recorded != nil:
 		return recorded
 	case !pending:
-		return auth.ErrWrong
+		return err
 	case a.Left == 0:
 		return errUsedUp
 	}
-	return auth.WrongError{Left: a.Left}
+	return auth.WrongError{Left: a.Left, Err: err}
 }
 
 // over is a sign-in that ended before its time.

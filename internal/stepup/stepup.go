@@ -77,6 +77,12 @@ func (s *StepUp) Routes() []web.Route {
 	})}
 	for _, f := range s.factors() {
 		prompt := f.Prompt()
+		if c, ok := f.(web.Challenger); ok {
+			challenge := func(ctx context.Context, _ web.None) (web.Challenge, error) { return c.Challenge(ctx, "") }
+			routes = append(routes, web.On(visit.SignedIn, "POST /stepup/"+string(f.Kind())+"/options", challenge, web.About{
+				Does: "Give what the browser needs to prove again: " + prompt.Title,
+			}))
+		}
 		prove := func(ctx context.Context, in Response) (Raised, error) { return s.prove(ctx, f, in.Response) }
 		label := "code"
 		if f == s.Roster.First() {

@@ -31,8 +31,8 @@ type Rule struct {
 var (
 	// PasswordByAccount counts wrong passwords of one account, or of one name that nobody has.
 	PasswordByAccount = Rule{name: "password", limit: 10, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
-	// PasswordByAddress counts them per client address; an IPv6 /64 is one client.
-	PasswordByAddress = Rule{name: "address", limit: 30, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
+	// FirstByAddress counts wrong first proofs per client address; an IPv6 /64 is one client.
+	FirstByAddress = Rule{name: "address", limit: 30, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
 	// CodeByAccount counts wrong second factors over all sign-ins, step-ups, factors and nodes.
 	CodeByAccount = Rule{name: "code", limit: 10, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour, lock: 100}
 	// CodeByStep counts them in one sign-in, which then is over.
@@ -139,7 +139,7 @@ func worse(a, b error) error {
 func (t *Throttle) Succeeded(ctx context.Context, tx auth.Tx, a auth.Attempt) error {
 	for _, subject := range a.Keys {
 		statement := release
-		if strings.HasPrefix(subject, PasswordByAddress.name+":") {
+		if strings.HasPrefix(subject, FirstByAddress.name+":") {
 			statement = undo
 		}
 		if _, err := tx.ExecContext(ctx, statement, subject); err != nil {

@@ -107,7 +107,7 @@ func (g *gate) failures(t *testing.T, k Key) (n int64) {
 // row for every name a flood thinks of.
 func TestAGuessRefusedByItsAddressIsNotCountedAgainstTheAccount(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		address, victim := PasswordByAddress.For("192.0.2.1"), PasswordByAccount.For("victim")
+		address, victim := FirstByAddress.For("192.0.2.1"), PasswordByAccount.For("victim")
 		g.pass(t, 30, address)
 		for range 50 {
 			if wait := g.take(t, victim, address); wait == 0 {
@@ -150,7 +150,7 @@ func TestEachRulePassesItsLimitAndNoMore(t *testing.T) {
 			wait  time.Duration
 		}{
 			"wrong passwords of an account":        {PasswordByAccount, 10, 30 * time.Second},
-			"wrong passwords of an address":        {PasswordByAddress, 30, 30 * time.Second},
+			"wrong passwords of an address":        {FirstByAddress, 30, 30 * time.Second},
 			"wrong codes of an account":            {CodeByAccount, 10, 30 * time.Second},
 			"wrong codes while one is being added": {SetupByAccount, 30, 30 * time.Second},
 		} {
@@ -409,7 +409,7 @@ func TestARightPasswordLeavesTheCodesAlone(t *testing.T) {
 		code := CodeByAccount.For("ann")
 		g.pass(t, 9, code)
 		for range 20 {
-			g.succeed(t, g.taken(t, PasswordByAccount.For("ann"), PasswordByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))))
+			g.succeed(t, g.taken(t, PasswordByAccount.For("ann"), FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))))
 		}
 		if n := g.failures(t, code); n != 9 {
 			t.Error(n)
@@ -424,7 +424,7 @@ func TestARightPasswordLeavesTheCodesAlone(t *testing.T) {
 // R3: a guess is refused if one of its counters refuses; the others have counted it.
 func TestARefusedGuessIsCountedByTheOthers(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		account, address := PasswordByAccount.For("ann"), PasswordByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))
+		account, address := PasswordByAccount.For("ann"), FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))
 		g.pass(t, 10, account)
 		for range 5 {
 			if wait := g.take(t, account, address); wait != 30*time.Second {
@@ -483,19 +483,19 @@ func TestOneCustomerIsOneAddress(t *testing.T) {
 		"neighbouring /64":                {"2001:db8:1:2::1", "2001:db8:1:3::1", false},
 		"IPv6 loopback and IPv4 loopback": {"::1", "127.0.0.1", false},
 	} {
-		one, other := PasswordByAddress.ForAddress(netip.MustParseAddr(c.one)), PasswordByAddress.ForAddress(netip.MustParseAddr(c.other))
+		one, other := FirstByAddress.ForAddress(netip.MustParseAddr(c.one)), FirstByAddress.ForAddress(netip.MustParseAddr(c.other))
 		if (one == other) != c.same {
 			t.Errorf("%s: %s and %s", name, one.subject, other.subject)
 		}
 	}
-	if k := PasswordByAddress.ForAddress(netip.Addr{}); k.subject == "" || k == PasswordByAddress.ForAddress(netip.MustParseAddr("0.0.0.0")) {
+	if k := FirstByAddress.ForAddress(netip.Addr{}); k.subject == "" || k == FirstByAddress.ForAddress(netip.MustParseAddr("0.0.0.0")) {
 		t.Errorf("no address at all is %q", k.subject)
 	}
 }
 
 // No name can be chosen so that it counts as somebody else, or under another rule.
 func TestNoSubjectMeetsAnother(t *testing.T) {
-	rules := []Rule{PasswordByAccount, PasswordByAddress, CodeByAccount, CodeByStep, SetupByAccount}
+	rules := []Rule{PasswordByAccount, FirstByAddress, CodeByAccount, CodeByStep, SetupByAccount}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.String().Draw(t, "a"), rapid.String().Draw(t, "b")
 		r, s := rapid.IntRange(0, 4).Draw(t, "r"), rapid.IntRange(0, 4).Draw(t, "s")
@@ -512,7 +512,7 @@ func TestParallelGuessesOnTwoNodesPassExactlyTheLimit(t *testing.T) {
 		for _, c := range []struct {
 			rule  Rule
 			limit int64
-		}{{CodeByAccount, 10}, {CodeByStep, 5}, {PasswordByAddress, 30}} {
+		}{{CodeByAccount, 10}, {CodeByStep, 5}, {FirstByAddress, 30}} {
 			var (
 				all    sync.WaitGroup
 				passed atomic.Int64
@@ -597,7 +597,7 @@ func TestASweepRemovesWhatSaysNothing(t *testing.T) {
 // An address of one's own must not wash away what one guessed at others from it: 30 in 15 minutes is all there are.
 func TestAnAccountOfOnesOwnDoesNotRaiseTheLimitOfAnAddress(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		address := PasswordByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))
+		address := FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))
 		guesses := 0
 		for end := g.clock.Add(15 * time.Minute); g.clock.Before(end) && guesses < 200; {
 			if wait := g.take(t, address); wait != 0 {

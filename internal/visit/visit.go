@@ -16,9 +16,11 @@ type Guard string
 
 const (
 	Public    Guard = "public"
+	Arriving  Guard = "arriving"  // nothing; a sign-in under way is noted if there is one
 	Pending   Guard = "pending"   // a sign-in under way
 	Enrolling Guard = "enrolling" // a sign-in that lacks nothing but a second factor nobody has set up yet
 	SignedIn  Guard = "signed in" // a session
+	Offered   Guard = "offered"   // a session that has just begun and was offered a factor
 	Fresh     Guard = "fresh"     // a session with a recent step-up
 )
 
@@ -29,9 +31,10 @@ type Keeper func(r *http.Request, v *Visit) error
 type Visit struct {
 	auth.Origin
 	Session auth.Session // behind SignedIn and Fresh
-	Pending auth.Pending // behind Pending and Enrolling
+	Pending auth.Pending // behind Pending and Enrolling; behind Arriving, if there is one
 	Token   auth.Secret  // of the cookie that the guard accepted, to replace or end what it opens
 	Former  auth.Secret  // the session cookie that came along, whatever it is worth
+	Sent    []string     // the Cookie header
 	Answer  []byte       // what a swift route says, made once per session
 }
 
@@ -50,6 +53,9 @@ func (v *Visit) Thread() string {
 	}
 	return v.Pending.ID
 }
+
+// Cookie is the value of a cookie that came along, whatever it is worth; "" if there is none.
+func (v *Visit) Cookie(name string) auth.Secret { return cookie(v.Sent, name) }
 
 type key struct{}
 
@@ -85,9 +91,12 @@ func Clear(name string) http.Cookie {
 	return c
 }
 
-// Cookie reads one, "" if there is none. Request.Cookie would build every cookie of the request first.
-func Cookie(r *http.Request, name string) auth.Secret {
-	for _, line := range r.Header["Cookie"] {
+// Cookie reads one, "" if there is none.
+func Cookie(r *http.Request, name string) auth.Secret { return cookie(r.Header["Cookie"], name) }
+
+// cookie reads one value. Request.Cookie would build every cookie of the request first.
+func cookie(lines []string, name string) auth.Secret {
+	for _, line := range lines {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")

@@ -25,14 +25,14 @@ var base = template.Must(template.New("").Funcs(template.FuncMap{
 	},
 	"day":     func(t time.Time) template.HTML { return stamp(t, "2 Jan 2006") },
 	"time":    func(t time.Time) template.HTML { return stamp(t, "2 Jan 2006, 15:04 MST") },
-	"browser": browserName,
+	"browser": BrowserName,
 	"device":  deviceIcon,
 	"link":    func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "mailto:") },
 	"field":   func(name, wrong, hint string) inputState { return inputState{name, wrong, hint} },
 }).ParseFS(files, "layout.html"))
 
-// browserName is what a person calls it: "Chrome on macOS".
-func browserName(agent string) string {
+// BrowserName is what a person calls it: "Chrome on macOS".
+func BrowserName(agent string) string {
 	ua := useragent.Parse(agent)
 	switch {
 	case ua.Name == "":
@@ -91,6 +91,19 @@ func hashed(name string, body []byte) string {
 	sum := sha256.Sum256(body)
 	stem, ext, _ := strings.Cut(name, ".")
 	return "/assets/" + stem + "." + base64.RawURLEncoding.EncodeToString(sum[:6]) + "." + ext
+}
+
+// forGood is said with what is hashed.
+const forGood = "public, max-age=31536000, immutable"
+
+// A Script is a feature's own JavaScript. It comes after page.js and may call what stands there.
+type Script struct {
+	Name string // "passkey.js"
+	Body []byte
+}
+
+func (s Script) asset() asset {
+	return asset{hashed(s.Name, s.Body), "text/javascript; charset=utf-8", s.Body}
 }
 
 // accent is the one rule a deployment adds to our sheet.

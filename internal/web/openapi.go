@@ -84,7 +84,7 @@ func (d document) operation(r *Route) obj {
 	}
 	for status, when := range map[string]bool{
 		"400": r.in.body && r.method != "GET", "422": r.in.body,
-		"401": r.guard != visit.Public, "403": r.guard == visit.Fresh,
+		"401": r.guard != visit.Public && r.guard != visit.Arriving, "403": r.guard == visit.Fresh,
 		"404": strings.Contains(r.path, "{"), "429": r.about.Throttle != "",
 	} {
 		if when {
@@ -96,7 +96,7 @@ func (d document) operation(r *Route) obj {
 }
 
 var security = map[visit.Guard][]obj{
-	visit.Public: {}, visit.Pending: {{"signin": []string{}}}, visit.Enrolling: {{"signin": []string{}}},
+	visit.Public: {}, visit.Arriving: {}, visit.Offered: {{"session": []string{}}}, visit.Pending: {{"signin": []string{}}}, visit.Enrolling: {{"signin": []string{}}},
 	visit.SignedIn: {{"session": []string{}}}, visit.Fresh: {{"session": []string{}}},
 }
 
@@ -116,6 +116,8 @@ func (f *field) mayMiss() bool { return f.optional || f.kind == reflect.Bool }
 func (f *field) schema() obj {
 	s := obj{}
 	switch {
+	case f.raw && f.secret:
+		s["type"] = "object"
 	case f.raw:
 	case f.list:
 		s["type"], s["maxItems"], s["items"] = "array", maxList, obj{"type": "string", "maxLength": f.max}
@@ -129,7 +131,7 @@ func (f *field) schema() obj {
 			s["minLength"] = 1
 		}
 	}
-	if f.secret {
+	if f.secret && !f.raw {
 		s["format"], s["writeOnly"] = "password", true
 	}
 	if f.doc != "" {
@@ -143,6 +145,8 @@ func (d document) schema(t reflect.Type) obj {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return obj{"type": "string", "format": "date-time"}
+	case t.Implements(reflect.TypeFor[json.Marshaler]()) && t.Kind() == reflect.Struct:
+		return obj{"type": "object"}
 	case t == reflect.TypeFor[auth.Secret]():
 		return obj{"type": "string", "format": "password"}
 	}

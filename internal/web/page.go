@@ -45,6 +45,7 @@ type View struct {
 	Kept    fields    // what was typed into it, without secrets
 	Held    held      // the act that waits for step-up
 	Back    string    // the page the person came from, for a Cancel
+	Scripts []string  // addresses of what features need
 }
 
 // Was gives a typed value back to its input.
@@ -222,7 +223,7 @@ var failed = Gate(files, "failed.html")
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (f pageFace) render(w *response, p *Page, status int, view View) {
-	view.Brand = f.Brand
+	view.Brand, view.Scripts = f.Brand, f.scripts
 	b := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(b)
 	b.Reset()

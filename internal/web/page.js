@@ -52,29 +52,49 @@ async function openDialog(address) {
 // prove sends a step-up form over the API, so that the page stays.
 async function prove(event, dialog) {
   event.preventDefault();
-  const form = event.target;
-  if (form.dataset.sent) return; // the same code twice would be a wrong one
+  if (await send(event.target)) dialog.close('proved');
+}
+
+// send posts a form over the API. It returns the answer, or null once the problem stands at the form.
+async function send(form) {
+  if (form.dataset.sent) return null; // the same code twice would be a wrong one
   form.dataset.sent = 'yes';
-  const input = form.querySelector('input:not([type=hidden]):not([hidden])');
-  const fields = Object.fromEntries([...new FormData(form)].filter(([name]) => !name.startsWith('held_')));
-  const answer = await fetch('/api/v1' + new URL(form.action).pathname, {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
-  });
-  if (answer.ok) return dialog.close('proved');
-  if (answer.status === 401) { location.reload(); return; }
+  const answer = await fetch('/api/v1' + new URL(form.action).pathname, post(form)).catch(() => null);
+  if (answer?.ok) return answer.status === 204 ? {} : answer.json();
+  if (answer?.status === 401) { location.reload(); return null; }
   delete form.dataset.sent;
-  const problem = await answer.json();
-  let said = form.querySelector('.error');
+  const problem = answer ? await answer.json() : { detail: 'The server cannot be reached. Please try again.' };
+  form.dispatchEvent(new CustomEvent('refused', { detail: problem }));
+  say(form, problem.errors ? 'This ' + problem.errors[0].detail + '.' : problem.detail);
+  return null;
+}
+
+// post is what fetch needs to send a form as JSON, without the act that waits in it. Inputs with data-json are no text.
+function post(form) {
+  const fields = {};
+  for (const [name, value] of new FormData(form)) {
+    const json = form.querySelector(`[name="${name}"][data-json]`);
+    if (!name.startsWith('held_') && (value || !json)) fields[name] = json ? JSON.parse(value) : value;
+  }
+  return { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields) };
+}
+
+// say puts a problem where the form's input is, and reads it aloud.
+function say(form, text) {
+  const input = form.querySelector('input:not([type=hidden]):not([hidden])');
+  const field = (input ?? form).closest('.field') ?? form.querySelector('.field') ?? form;
+  let said = field.querySelector('.error');
   if (!said) {
     said = document.createElement('p');
     said.className = 'error';
-    said.id = input.id + '-said';
+    said.id = 'said-' + document.querySelectorAll('.error').length;
     said.setAttribute('role', 'alert');
-    input.closest('.field').append(said);
+    field.append(said);
   }
+  said.textContent = text;
+  if (!input) return;
   input.setAttribute('aria-invalid', 'true');
   input.setAttribute('aria-describedby', said.id);
-  said.textContent = problem.errors ? 'This ' + problem.errors[0].detail + '.' : problem.detail;
   input.select();
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"html/template"
 	"io/fs"
 
@@ -40,9 +41,12 @@ type Prompt struct {
 	Doc   string                  // for OpenAPI
 	Words Words                   // for a wrong response
 	Check func(auth.Secret) error // an InvalidError for what cannot be a response at all, so is no guess; nil: anything can
+	JSON  bool                    // the response is a JSON object; a form sends it as text
 
 	Icon, Title, Hint string                      // in a list of ways: "app", "Authenticator app", "A code from ..."
 	Ask               string                      // heading of a page of its own: "Enter the code from your app"
+	Button            string                      // empty: "Continue"
+	Opens             bool                        // its set-up during a sign-in begins with a page, not with an act
 	Lead              func([]auth.Enrolment) Part // a sentence on what to do
 	Fields            func([]auth.Enrolment) Part // the labelled inputs
 }
@@ -51,6 +55,27 @@ type Prompt struct {
 type Prompter interface {
 	auth.Factor
 	Prompt() *Prompt
+}
+
+// A Challenger is a factor whose response answers something that we say first, at the address of the response with
+// /options behind it. Login narrows a new sign-in to one person, who may not exist; otherwise it is empty.
+type Challenger interface {
+	Prompter
+	Challenge(ctx context.Context, login string) (Challenge, error)
+}
+
+// A Challenge is a JSON object that a client needs to make a response.
+type Challenge struct {
+	visit.Cookies
+	JSON json.RawMessage
+}
+
+func (c Challenge) MarshalJSON() ([]byte, error) { return c.JSON, nil }
+
+// An Opener is a factor that a sign-in can begin with beside the password: it knows whom a response comes from.
+type Opener interface {
+	Challenger
+	auth.Finder
 }
 
 // An Enroller is a factor that can be set up in the middle of a sign-in too. Its routes stand below at, behind guard;

@@ -110,16 +110,25 @@ func (s *Site) problemOf(err error, words Words) Problem {
 	default:
 		p = s.problem(500, "fault", "Something went wrong on our side. Nothing is known to be lost.")
 	}
-	for target, said := range words {
-		if is(target) {
-			p.Message, p.Detail, p.more, p.field = said.ID, said.Text, said.More, said.Field
-		}
+	if said, ok := words.of(err); ok {
+		p.Message, p.Detail, p.more, p.field = said.ID, said.Text, said.More, said.Field
 	}
 	if errors.As(err, &wrong) {
 		p.Left = &wrong.Left
 		p.Detail += " " + triesLeft(wrong.Left)
 	}
 	return p
+}
+
+// of finds what is said of an error itself, before what is said of all of its kind.
+func (w Words) of(err error) (found Said, ok bool) {
+	var closest error
+	for target, said := range w {
+		if errors.Is(err, target) && (closest == nil || errors.Is(target, closest)) {
+			closest, found = target, said
+		}
+	}
+	return found, closest != nil
 }
 
 func (s *Site) problem(status int, kind, detail string) Problem {

@@ -74,7 +74,7 @@ func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
 			f.name = sf.Tag.Get("path")
 		}
 		if f.name == "*" && asks != nil {
-			f.name, f.max, f.doc, f.check = asks.Field, asks.Max, asks.Doc, asks.Check
+			f.name, f.max, f.doc, f.check, f.raw = asks.Field, asks.Max, asks.Doc, asks.Check, asks.JSON
 		}
 		switch {
 		case f.name == "*":
@@ -86,7 +86,7 @@ func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
 		case !f.raw && !f.list && f.kind != reflect.String && f.kind != reflect.Bool && f.kind != reflect.Int:
 			return nil, fmt.Errorf("%s.%s: a form cannot send a %s", in, sf.Name, sf.Type)
 		}
-		if f.raw {
+		if f.raw && f.max == maxText {
 			f.max = maxBody
 		}
 		if m := sf.Tag.Get("max"); m != "" {
@@ -149,7 +149,14 @@ func (f *field) set(to reflect.Value, s sent) string {
 		if s.kind == 'f' && !json.Valid([]byte(s.text)) {
 			return "must be JSON"
 		}
-		to.SetBytes([]byte(s.text))
+		if f.secret && s.kind != 'f' && s.kind != 'o' {
+			return "must be an object"
+		}
+		if f.secret {
+			to.SetString(s.text)
+		} else {
+			to.SetBytes([]byte(s.text))
+		}
 	case f.kind == reflect.Bool:
 		on, off := s.text == "true" || s.kind == 'f' && s.text == "on", s.text == "false"
 		if s.kind != 'f' && s.kind != 'b' || !on && !off {

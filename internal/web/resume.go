@@ -62,7 +62,7 @@ func (f pageFace) resume(w *response, req *http.Request, h held) {
 		return
 	}
 	w.resumed = true
-	w.visit = visit.Visit{Origin: w.visit.Origin, Former: w.visit.Former}
+	w.visit = visit.Visit{Origin: w.visit.Origin, Former: w.visit.Former, Sent: w.visit.Sent}
 	again := req.Clone(req.Context())
 	again.URL = &url.URL{Path: path}
 	again.Body, again.ContentLength = io.NopCloser(strings.NewReader(h.Form)), int64(len(h.Form))

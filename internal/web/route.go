@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -62,6 +63,9 @@ func On[In, Out any](guard visit.Guard, pattern string, handle func(context.Cont
 	method, path, _ := strings.Cut(pattern, " ")
 	r := Route{method: method, path: path, guard: guard, about: about, out: reflect.TypeFor[Out](), silent: true}
 	for range jsonFields(r.out) {
+		r.silent = false
+	}
+	if r.out.Implements(reflect.TypeFor[json.Marshaler]()) {
 		r.silent = false
 	}
 	r.in, r.err = planOf(reflect.TypeFor[In](), path, about.Asks)

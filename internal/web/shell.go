@@ -92,7 +92,8 @@ func (s *Site) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	w.visit.RequestID = requestID()
 	w.visit.Browser = req.UserAgent()
 	w.visit.Address = s.address(req)
-	w.visit.Former = visit.Cookie(req, visit.SessionCookie)
+	w.visit.Sent = req.Header["Cookie"]
+	w.visit.Former = w.visit.Cookie(visit.SessionCookie)
 	h := rw.Header()
 	h["Content-Security-Policy"] = csp
 	h["X-Content-Type-Options"] = nosniff

@@ -34,6 +34,8 @@ type Config struct {
 	StepUp    string                      // page for who must prove again
 	Home      string                      // page after a sign-in that came from nowhere
 	Redirects map[string]string           // paths that only lead elsewhere
+	Documents map[string][]byte           // JSON that stays the same, by path
+	Scripts   []Script                    // of features; every page loads them
 	Ready     func(context.Context) error // whether a write goes through
 	Proxies   []netip.Prefix              // whose X-Forwarded-For is believed
 	Served    *atomic.Int64               // counts requests, for whoever must leave them room
@@ -55,6 +57,7 @@ type Site struct {
 	mux     *http.ServeMux
 	cross   *http.CrossOriginProtection
 	pages   map[string]*Route // GET pages by path
+	scripts []string          // addresses of Scripts
 	swift   map[string]*Route // GET routes of the JSON face that the guard itself answers
 	routes  []Route
 	metrics *metrics
@@ -123,7 +126,15 @@ func (s *Site) mount(r *Route) error {
 func (s *Site) mountRest() {
 	s.mux.Handle("GET "+api+"/openapi.json", s.fixed("application/json", "no-cache", describe(s.routes)))
 	for _, a := range assetsOf(s.Brand) {
-		s.mux.Handle("GET "+a.path, s.fixed(a.mime, "public, max-age=31536000, immutable", a.body))
+		s.mux.Handle("GET "+a.path, s.fixed(a.mime, forGood, a.body))
+	}
+	for _, script := range s.Scripts {
+		a := script.asset()
+		s.scripts = append(s.scripts, a.path)
+		s.mux.Handle("GET "+a.path, s.fixed(a.mime, forGood, a.body))
+	}
+	for path, body := range s.Documents {
+		s.mux.Handle("GET "+path, s.fixed("application/json", "max-age=3600", body))
 	}
 	for from, to := range s.Redirects {
 		s.mux.Handle("GET "+from, http.RedirectHandler(to, http.StatusSeeOther))
