@@ -48,7 +48,7 @@ func New(p Parts) *Account { return &Account{p} }
 
 // Routes is Settings, on both faces.
 func (a *Account) Routes() []web.Route {
-	return []web.Route{
+	routes := []web.Route{
 		web.On(visit.SignedIn, "GET /account", a.profile, web.About{
 			Does: "Show the profile",
 			Page: web.Shell(files, "profile.html"),
@@ -76,6 +76,12 @@ func (a *Account) Routes() []web.Route {
 			On:   "/account/security",
 		}),
 	}
+	for _, c := range a.Cards {
+		if h, ok := c.(Holder); ok {
+			routes = append(routes, a.hold(h)...)
+		}
+	}
+	return routes
 }
 
 type (
@@ -136,7 +142,7 @@ const recently = 6
 
 func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 	now := visit.Of(ctx).Session
-	f, err := a.facts(ctx)
+	f, err := a.facts(ctx, a.DB)
 	if err != nil {
 		return Security{}, err
 	}
@@ -170,7 +176,7 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 }
 
 func (a *Account) beforeDisabling(ctx context.Context, _ web.None) (Form, error) {
-	f, err := a.facts(ctx)
+	f, err := a.facts(ctx, a.DB)
 	if err != nil {
 		return Form{}, err
 	}
@@ -179,7 +185,7 @@ func (a *Account) beforeDisabling(ctx context.Context, _ web.None) (Form, error)
 
 // disable is F3: the password is asked for besides the step-up, because what goes is all that the step-up proved.
 func (a *Account) disable(ctx context.Context, in Response) (web.None, error) {
-	f, err := a.facts(ctx)
+	f, err := a.facts(ctx, a.DB)
 	if err != nil {
 		return web.None{}, err
 	}
@@ -218,9 +224,9 @@ func (a *Account) switchMFA(ctx context.Context, tx auth.Tx, now auth.Session, o
 	return a.Trail.Record(ctx, tx, auth.Event{Kind: kind, User: now.User.ID})
 }
 
-func (a *Account) facts(ctx context.Context) (policy.Facts, error) {
+func (a *Account) facts(ctx context.Context, from auth.Reader) (policy.Facts, error) {
 	now := visit.Of(ctx).Session
-	return a.Roster.Facts(ctx, a.DB, now.User, now.Proofs)
+	return a.Roster.Facts(ctx, from, now.User, now.Proofs)
 }
 
 // inWords says an event to the person it is about, and whether it may be somebody else's doing.

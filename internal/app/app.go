@@ -2,6 +2,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"embed"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
+	"sallyport/internal/factor/passkey"
 	"sallyport/internal/factor/password"
 	"sallyport/internal/factor/totp"
 	"sallyport/internal/policy"
@@ -60,7 +63,7 @@ var embedded embed.FS
 var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
-var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, password.Schema, totp.Schema, session.Schema, signin.Schema, setup.Schema, ownSchema}
+var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, password.Schema, totp.Schema, passkey.Schema, session.Schema, signin.Schema, setup.Schema, ownSchema}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -70,8 +73,8 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	rules := Rules(c.Policy)
-	if err := rules.Check([]auth.Kind{totp.Kind}); err != nil {
+	rules := Rules(c)
+	if err := rules.Check([]auth.Kind{passkey.Kind, totp.Kind}); err != nil {
 		return nil, err
 	}
 	keys, err := secret.OpenKeys(c.KeysPath())
@@ -93,7 +96,12 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := sameKeys(ctx, d, keys.MAC("belongs", nil)); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.KeysPath(), err)
 	}
+	address, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
 	var (
+		sites    = visit.Sites{Home: "/account", Others: c.ReturnTo}
 		served   atomic.Int64
 		trail    = audit.New(d, keys.MAC("audit", nil), clock)
 		users    = user.NewStore(d)
@@ -104,20 +112,23 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 			Rules: password.Rules{Least: least(rules.MFA), Context: []string{c.Site.Name}}, Clock: clock})
 		codes = totp.New(totp.Parts{DB: d, Keys: keys, Trail: trail, Throttle: throttle, Roster: ros, Revoker: sessions, Issuer: c.Site.Name, Clock: clock})
 	)
-	ros.Add(words, codes)
-	var (
-		sites  = visit.Sites{Home: "/account", Others: c.ReturnTo}
-		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
-			Sites: sites, Clock: clock})
-		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
-		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
-			Cards: []account.Carder{codes, words, sessions}})
-		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
-	)
-	address, err := url.Parse(c.URL)
+	passkeys, err := passkey.New(passkey.Parts{DB: d, Keys: keys, Users: users, Trail: trail, Throttle: throttle, Roster: ros, Revoker: sessions,
+		Party: party(c, address), Rules: passkeyRules(c), Sites: sites, Clock: clock})
 	if err != nil {
 		return nil, err
 	}
+	ros.Add(words, passkeys, codes)
+	if err := passkeys.Stranded(ctx); err != nil {
+		return nil, err
+	}
+	var (
+		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
+			Sites: sites, Detours: []signin.Detour{passkeys}, Clock: clock})
+		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
+		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
+			Cards: []account.Carder{passkeys, codes, words, sessions}})
+		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
+	)
 	proxies, err := c.Proxies()
 	if err != nil {
 		return nil, err
@@ -132,17 +143,25 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 			visit.Enrolling: signIn.KeepEnrolling,
 			visit.SignedIn:  sessions.Keep,
 			visit.Fresh:     stepUp.Keep,
+			visit.Offered: func(r *http.Request, v *visit.Visit) error {
+				if err := sessions.Keep(r, v); err != nil {
+					return err
+				}
+				return passkeys.KeepOffered(r, v)
+			},
 		},
 		SignIn: "/signin", StepUp: "/stepup", Home: sites.Home,
 		Redirects: map[string]string{"/{$}": "/account", "/.well-known/change-password": "/account/password"},
+		Documents: passkeys.Documents(),
+		Scripts:   []web.Script{passkey.Script()},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
-	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), codes.Routes())
+	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes())
 	if err != nil {
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep}}, nil
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep}}, nil
 }
 
 // sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event
@@ -164,11 +183,32 @@ func sameKeys(ctx context.Context, d *db.DB, mac []byte) error {
 }
 
 // Rules are the policy of a configuration.
-func Rules(p config.Policy) policy.Rules {
+func Rules(c config.Config) policy.Rules {
+	p := c.Policy
 	r := policy.Rules{MFA: policy.MFA(p.MFA), Grace: time.Duration(p.GraceDays) * 24 * time.Hour,
 		LastFactor: policy.LastFactor(p.LastFactor), StepUp: time.Duration(p.StepUpMinutes) * time.Minute}
 	for _, f := range p.Factors {
+		if auth.Kind(f) == passkey.Kind && c.Passkeys.Use == string(passkey.Disabled) {
+			continue
+		}
 		r.Factors = append(r.Factors, auth.Kind(f))
+	}
+	return r
+}
+
+// party is who we are to authenticators.
+func party(c config.Config, address *url.URL) passkey.Party {
+	return passkey.Party{ID: cmp.Or(c.Passkeys.RPID, address.Hostname()), Name: c.Site.Name, Origin: address.Scheme + "://" + address.Host,
+		Related: c.Passkeys.RelatedOrigins}
+}
+
+// passkeyRules are what a configuration says of passkeys. Where they do not count as a factor, there are none.
+func passkeyRules(c config.Config) passkey.Rules {
+	k := c.Passkeys
+	r := passkey.Rules{Use: passkey.Use(k.Use), AtSignIn: k.AddAt == "signin", AlsoPassword: k.AlsoPassword, TurnsMFAOn: k.TurnsMFAOn, Offers: k.Offer,
+		Allowed: k.AllowedAAGUIDs, Denied: k.DeniedAAGUIDs, Metadata: k.Metadata, Root: k.MetadataRoot}
+	if !slices.Contains(c.Policy.Factors, string(passkey.Kind)) {
+		r.Use = passkey.Disabled
 	}
 	return r
 }

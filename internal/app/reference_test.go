@@ -118,12 +118,16 @@ func settings() string {
 }
 
 func TestEveryRouteStatesItsGuard(t *testing.T) {
-	known := map[visit.Guard]bool{visit.Public: true, visit.Pending: true, visit.Enrolling: true, visit.SignedIn: true, visit.Fresh: true}
+	known := map[visit.Guard]bool{visit.Public: true, visit.Arriving: true, visit.Pending: true, visit.Offered: true, visit.Enrolling: true, visit.SignedIn: true, visit.Fresh: true}
 	for _, r := range start(t).Site.Routes() {
 		if !known[r.Guard] || r.Does == "" {
 			t.Errorf("%s %s: guard %q, does %q", r.Method, r.API, r.Guard, r.Does)
 		}
 		// Effects are for those behind a guard, but for the ways in.
+		ways := map[string]bool{"/api/v1/signin/passkey": true, "/api/v1/signin/passkey/options": true}
+		if r.Guard == visit.Arriving && !ways[r.API] {
+			t.Errorf("%s %s is open to everybody", r.Method, r.API)
+		}
 		if r.Guard == visit.Public && r.Method != "GET" && r.API != "/api/v1/signin" && r.API != "/api/v1/setup" {
 			t.Errorf("%s %s is open to everybody", r.Method, r.API)
 		}

@@ -83,12 +83,22 @@ func (t *Trail) Failed(ctx context.Context, kind auth.EventKind, u auth.UserID, 
 		return err
 	}
 	recorded := t.db.Tx(ctx, func(tx auth.Tx) error {
-		return t.Record(ctx, tx, auth.Event{Kind: kind, User: u, Detail: map[string]string{"factor": string(factor)}})
+		return t.Record(ctx, tx, Wrong(kind, u, factor, err))
 	})
 	if recorded != nil {
 		return recorded
 	}
 	return err
+}
+
+// Wrong is the event of a wrong response. An error that has a Why, in our own words, says so in it.
+func Wrong(kind auth.EventKind, u auth.UserID, factor auth.Kind, err error) auth.Event {
+	e := auth.Event{Kind: kind, User: u, Detail: map[string]string{"factor": string(factor)}}
+	var reason interface{ Why() string }
+	if errors.As(err, &reason) {
+		e.Detail["why"] = reason.Why()
+	}
+	return e
 }
 
 // An Entry is an event as the person it is about sees it.

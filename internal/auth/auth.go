@@ -63,13 +63,14 @@ type Proof struct {
 	At        time.Time   `json:"at"`
 }
 
-// An Enrolment is a factor that a person may use: one authenticator, one passkey, their password.
+// An Enrolment is a factor that a person set up: one authenticator, one passkey, their password.
 type Enrolment struct {
 	ID       EnrolmentID
 	Kind     Kind
 	Name     string
 	Added    time.Time
 	LastUsed time.Time // zero: never
+	Void     bool      // it cannot be used any more: a passkey for a domain that we left
 }
 
 // An Offer is how a client hears of a factor it may use now.
@@ -121,7 +122,7 @@ type Attempt struct {
 // Factor is one way to prove identity. A response that succeeded once never succeeds again, but for a password.
 type Factor interface {
 	Kind() Kind
-	// Enrolments lists what the person may use now, most recently used first. None is no error.
+	// Enrolments lists what the person has set up, most recently used first. None is no error.
 	Enrolments(context.Context, Reader, UserID) ([]Enrolment, error)
 	// Verify checks a response without spending it: ErrWrong, an InvalidError, or a Claim.
 	Verify(ctx context.Context, a Attempt, response Secret) (Claim, error)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ type Config struct {
 	LogLevel       string   `toml:"log_level" doc:"debug, info, warn or error."`
 	Site           Site     `toml:"site"`
 	Policy         Policy   `toml:"policy"`
+	Passkeys       Passkeys `toml:"passkeys"`
 	Session        Session  `toml:"session"`
 	Password       Password `toml:"password"`
 }
@@ -54,10 +56,25 @@ type Site struct {
 // Policy is what is asked of everybody.
 type Policy struct {
 	MFA           string   `toml:"mfa" doc:"off, optional (who has a second factor is asked for it) or required (everybody sets one up)."`
-	Factors       []string `toml:"factors" doc:"Second factors that count: [\"totp\"]."`
+	Factors       []string `toml:"factors" doc:"Second factors that count: [\"passkey\", \"totp\"]."`
 	GraceDays     int      `toml:"grace_days" doc:"With required: days from the first sign-in without a second factor until it is enforced."`
 	LastFactor    string   `toml:"last_factor" doc:"refuse or warn when somebody removes their last second factor."`
 	StepUpMinutes int      `toml:"step_up_minutes" doc:"How long a fresh proof stays fresh, 1 to 60."`
+}
+
+// Passkeys is what may be done with passkeys, and which ones are accepted.
+type Passkeys struct {
+	Use            string   `toml:"use" doc:"enabled, use only (existing ones sign in and can be removed, none is added) or disabled."`
+	RPID           string   `toml:"rp_id" doc:"Domain that passkeys belong to, for good: the host of url, or a domain above it. Empty: the host of url. See operate/relying-party.md."`
+	RelatedOrigins []string `toml:"related_origins" doc:"Origins of other domains where the same passkeys may be used: [\"https://login.example.org\"]."`
+	AddAt          string   `toml:"add_at" doc:"anywhere (Settings, and while signing in) or signin (only there)."`
+	AlsoPassword   bool     `toml:"also_password" doc:"Adding one in Settings asks for the current password besides the step-up."`
+	TurnsMFAOn     bool     `toml:"turns_mfa_on" doc:"The first passkey switches MFA on, where it is optional."`
+	Offer          bool     `toml:"offer" doc:"Offer one, at most every 30 days, to people who signed in with something weaker."`
+	AllowedAAGUIDs []string `toml:"allowed_aaguids" doc:"Models of authenticators that are accepted; empty: all. Without metadata an authenticator may lie about its model."`
+	DeniedAAGUIDs  []string `toml:"denied_aaguids" doc:"Models that are not accepted."`
+	Metadata       string   `toml:"metadata" doc:"File of the FIDO Metadata Service (MDS3). With it only authenticators are added that prove to be in it and are in good standing."`
+	MetadataRoot   string   `toml:"metadata_root" doc:"Certificate that signs the file, base64 of its DER; empty: FIDO's own."`
 }
 
 // Session is how long sessions last.
@@ -80,7 +97,8 @@ func Default() Config {
 		URL: "http://localhost:8080", Listen: "localhost:8080", Data: "./data", Connections: 16,
 		TrustedProxies: []string{}, ReturnTo: []string{}, MetricsListen: "localhost:9464", LogLevel: "info",
 		Site:     Site{Name: "Sallyport", Support: "your administrator"},
-		Policy:   Policy{MFA: "optional", Factors: []string{"totp"}, LastFactor: "refuse", StepUpMinutes: 10},
+		Policy:   Policy{MFA: "optional", Factors: []string{"passkey", "totp"}, LastFactor: "refuse", StepUpMinutes: 10},
+		Passkeys: Passkeys{Use: "enabled", RelatedOrigins: []string{}, AddAt: "anywhere", TurnsMFAOn: true, Offer: true, AllowedAAGUIDs: []string{}, DeniedAAGUIDs: []string{}},
 		Session:  Session{IdleMinutes: 60, AbsoluteHours: 24},
 		Password: Password{MemoryKiB: 7168, Iterations: 5},
 	}
@@ -151,6 +169,12 @@ func fromEnv(v reflect.Value, prefix string, getenv func(string) string) error {
 				return fmt.Errorf("%s must be a whole number", name)
 			}
 			field.SetInt(int64(n))
+		case reflect.Bool:
+			on, err := strconv.ParseBool(text)
+			if err != nil {
+				return fmt.Errorf("%s must be true or false", name)
+			}
+			field.SetBool(on)
 		case reflect.Slice:
 			list := []string{}
 			for one := range strings.SplitSeq(text, ",") {
@@ -206,6 +230,10 @@ func (c Config) Check() error {
 		return errors.New("tls_cert and tls_key go together: set both or none")
 	case c.Password.MemoryKiB < 8 || c.Password.MemoryKiB > 256<<10 || c.Password.Iterations < 1 || c.Password.Iterations > 64:
 		return errors.New("password.memory_kib must be 8 to 262144 and password.iterations 1 to 64")
+	case !slices.Contains([]string{"enabled", "use only", "disabled"}, c.Passkeys.Use):
+		return fmt.Errorf("passkeys.use is %q: set it to enabled, use only or disabled", c.Passkeys.Use)
+	case c.Passkeys.AddAt != "anywhere" && c.Passkeys.AddAt != "signin":
+		return fmt.Errorf("passkeys.add_at is %q: set it to anywhere or signin", c.Passkeys.AddAt)
 	case c.Password.AtOnce < 0:
 		return errors.New("password.at_once is negative: set it to 0 for one hash at a time on each core")
 	}

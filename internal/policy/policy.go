@@ -188,10 +188,10 @@ func AMR(proofs []auth.Proof) []string {
 	return amr
 }
 
-// usable is what is enrolled and counts here.
+// usable is what is enrolled, can be used and counts here.
 func (f Facts) usable() (found []auth.Enrolment) {
 	for _, e := range f.Enrolled {
-		if slices.Contains(f.Rules.Factors, e.Kind) {
+		if slices.Contains(f.Rules.Factors, e.Kind) && !e.Void {
 			found = append(found, e)
 		}
 	}

@@ -203,7 +203,7 @@ func (s *SignIn) failed(ctx context.Context, a auth.Attempt, kind auth.Kind, err
 				return err
 			}
 		}
-		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.SignInFailed, User: a.User.ID, Detail: map[string]string{"factor": string(kind)}})
+		return s.Trail.Record(ctx, tx, audit.Wrong(auth.SignInFailed, a.User.ID, kind, err))
 	})
 	switch {
 	case recorded != nil:

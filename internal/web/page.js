@@ -59,24 +59,32 @@ async function prove(event, dialog) {
 async function send(form) {
   if (form.dataset.sent) return null; // the same code twice would be a wrong one
   form.dataset.sent = 'yes';
-  const answer = await fetch('/api/v1' + new URL(form.action).pathname, post(form)).catch(() => null);
+  const answer = await call(form, '', fieldsOf(form));
+  if (!answer) delete form.dataset.sent;
+  return answer;
+}
+
+// call posts fields to the address of a form or below it.
+async function call(form, below, fields) {
+  const answer = await fetch('/api/v1' + new URL(form.action).pathname + below, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
+  }).catch(() => null);
   if (answer?.ok) return answer.status === 204 ? {} : answer.json();
   if (answer?.status === 401) { location.reload(); return null; }
-  delete form.dataset.sent;
   const problem = answer ? await answer.json() : { detail: 'The server cannot be reached. Please try again.' };
   form.dispatchEvent(new CustomEvent('refused', { detail: problem }));
   say(form, problem.errors ? 'This ' + problem.errors[0].detail + '.' : problem.detail);
   return null;
 }
 
-// post is what fetch needs to send a form as JSON, without the act that waits in it. Inputs with data-json are no text.
-function post(form) {
+// fieldsOf is what a form would send, but for the act that waits in it. An input with data-json is no text.
+function fieldsOf(form) {
   const fields = {};
   for (const [name, value] of new FormData(form)) {
     const json = form.querySelector(`[name="${name}"][data-json]`);
     if (!name.startsWith('held_') && (value || !json)) fields[name] = json ? JSON.parse(value) : value;
   }
-  return { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields) };
+  return fields;
 }
 
 // say puts a problem where the form's input is, and reads it aloud.

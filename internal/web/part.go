@@ -57,6 +57,13 @@ type Prompter interface {
 	Prompt() *Prompt
 }
 
+// Holding is what pages say of what a person has several of.
+type Holding struct {
+	Path   string // "/account/passkeys"
+	Noun   string // "passkey"
+	Advice string // what else to do about one that was removed, a sentence
+}
+
 // A Challenger is a factor whose response answers something that we say first, at the address of the response with
 // /options behind it. Login narrows a new sign-in to one person, who may not exist; otherwise it is empty.
 type Challenger interface {

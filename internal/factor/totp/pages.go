@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
-	"sallyport/internal/policy"
 	"sallyport/internal/secret"
 	"sallyport/internal/throttle"
 	"sallyport/internal/visit"
@@ -43,28 +42,16 @@ func (t *TOTP) Card(ctx context.Context) (web.Part, error) {
 	return part("card", all), err
 }
 
-// Routes is everything a person can do with authenticators, on both faces.
+// Holding is how pages speak of authenticators. To rename and remove them is the same for all factors: package account.
+func (t *TOTP) Holding() web.Holding {
+	return web.Holding{Path: "/account/totp", Noun: "authenticator",
+		Advice: "Also delete the entry in your app, or it keeps showing codes that no longer work."}
+}
+
+// Routes is what else a person can do with authenticators, on both faces.
 func (t *TOTP) Routes() []web.Route {
 	routes := []web.Route{
 		web.On(visit.SignedIn, "GET /account/totp", t.list, web.About{Does: "List authenticators"}),
-		web.On(visit.SignedIn, "GET /account/totp/{id}/name", t.show, web.About{
-			Does: "Show the name of an authenticator",
-			Page: web.Dialog(files, "rename.html"),
-		}),
-		web.On(visit.SignedIn, "POST /account/totp/{id}/name", t.changeName, web.About{
-			Does: "Rename an authenticator",
-			Then: "/account/security",
-		}),
-		web.On(visit.Fresh, "GET /account/totp/{id}/remove", t.beforeRemoval, web.About{
-			Does: "Say what follows from removing an authenticator",
-			Page: web.Dialog(files, "remove.html"),
-			On:   "/account/security",
-		}),
-		web.On(visit.Fresh, "DELETE /account/totp/{id}", t.drop, web.About{
-			Does: "Remove an authenticator",
-			Then: "/account/security",
-			On:   "/account/security",
-		}),
 	}
 	return append(routes, t.enrol("/account", visit.Fresh, web.Shell(files, "add.html", "setup.html"), "/account/security", "/account/security",
 		func(ctx context.Context, tx auth.Tx, _ auth.Proof) (web.Onward, error) {
@@ -120,10 +107,6 @@ type (
 	Which struct {
 		ID auth.EnrolmentID `path:"id"`
 	}
-	Name struct {
-		ID   auth.EnrolmentID `path:"id"`
-		Name string           `json:"name" max:"60"`
-	}
 	Confirmation struct {
 		ID   auth.EnrolmentID `path:"id"`
 		Code auth.Secret      `json:"code" max:"16" doc:"6 digits; spaces and hyphens are ignored"`
@@ -132,11 +115,6 @@ type (
 	Confirmed struct {
 		Authenticator
 		web.Onward
-	}
-	Removal struct {
-		ID   auth.EnrolmentID `json:"id"`
-		Name string           `json:"name"`
-		Left []string         `json:"left" doc:"what the next sign-in asks for instead; empty: nothing but the password"`
 	}
 )
 
@@ -147,11 +125,6 @@ func (t *TOTP) list(ctx context.Context, _ web.None) (List, error) {
 		shown.Authenticators[i] = Authenticator{a.id, a.name, a.added, a.lastUsed}
 	}
 	return shown, err
-}
-
-func (t *TOTP) show(ctx context.Context, in Which) (Authenticator, error) {
-	a, err := t.one(ctx, t.DB, visit.Of(ctx).Session.User.ID, in.ID)
-	return Authenticator{a.id, a.name, a.added, a.lastUsed}, err
 }
 
 func (t *TOTP) start(ctx context.Context, _ web.None) (Waiting, error) {
@@ -224,76 +197,14 @@ func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) 
 		if err = t.Throttle.Succeeded(ctx, tx, attempt); err != nil {
 			return err
 		}
-		if err = t.record(ctx, tx, auth.FactorAdded, who.ID, name); err != nil {
+		if err = t.Trail.Record(ctx, tx, auth.Event{Kind: auth.FactorAdded, User: who.ID,
+			Detail: map[string]string{"factor": string(Kind), "name": name}}); err != nil {
 			return err
 		}
 		shown.Onward, err = done(ctx, tx, prove(a.id, now))
 		return err
 	})
 	return shown, err
-}
-
-func (t *TOTP) changeName(ctx context.Context, in Name) (web.None, error) {
-	name, err := cleanName(in.Name)
-	if err != nil {
-		return web.None{}, err
-	}
-	u := visit.Of(ctx).Session.User.ID
-	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
-		if err := t.rename(ctx, tx, u, in.ID, name); err != nil {
-			return err
-		}
-		return t.record(ctx, tx, auth.FactorRenamed, u, name)
-	})
-}
-
-func (t *TOTP) beforeRemoval(ctx context.Context, in Which) (Removal, error) {
-	now := visit.Of(ctx).Session
-	a, err := t.one(ctx, t.DB, now.User.ID, in.ID)
-	if err != nil {
-		return Removal{}, err
-	}
-	f, err := t.Roster.Facts(ctx, t.DB, now.User, now.Proofs)
-	if err != nil {
-		return Removal{}, err
-	}
-	left := []string{}
-	for _, e := range f.Enrolled {
-		if e.ID != a.id {
-			left = append(left, e.Name)
-		}
-	}
-	return Removal{a.id, a.name, left}, policy.MayRemove(f, a.id)
-}
-
-// drop removes one (F1, F2). The new security epoch comes first: it locks the person's row, so that of two removals at
-// once the second sees what the first left.
-func (t *TOTP) drop(ctx context.Context, in Which) (web.None, error) {
-	now := visit.Of(ctx).Session
-	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
-		if err := t.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
-			return err
-		}
-		a, err := t.one(ctx, tx, now.User.ID, in.ID)
-		if err != nil {
-			return err
-		}
-		f, err := t.Roster.Facts(ctx, tx, now.User, now.Proofs)
-		if err != nil {
-			return err
-		}
-		if err := policy.MayRemove(f, a.id); err != nil {
-			return err
-		}
-		if err := t.remove(ctx, tx, now.User.ID, a.id); err != nil {
-			return err
-		}
-		return t.record(ctx, tx, auth.FactorRemoved, now.User.ID, a.name)
-	})
-}
-
-func (t *TOTP) record(ctx context.Context, tx auth.Tx, kind auth.EventKind, u auth.UserID, name string) error {
-	return t.Trail.Record(ctx, tx, auth.Event{Kind: kind, User: u, Detail: map[string]string{"factor": string(Kind), "name": name}})
 }
 
 // cleanName is a name as it is stored. Whoever gives none has one authenticator and needs no name.

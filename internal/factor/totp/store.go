@@ -39,15 +39,6 @@ func (t *TOTP) all(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth
 	return db.Collect(rows, err, func(r *sql.Rows) (a authenticator, err error) { return a, r.Scan(a.fields()...) })
 }
 
-// one is a confirmed authenticator of a person, or auth.ErrNotFound.
-func (t *TOTP) one(ctx context.Context, from auth.Reader, u auth.UserID, id auth.EnrolmentID) (a authenticator, err error) {
-	err = from.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE id = $1 AND user_id = $2 AND confirmed`, id, u).Scan(a.fields()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrNotFound
-	}
-	return a, err
-}
-
 func (t *TOTP) open(a authenticator) ([]byte, error) {
 	return t.Keys.Open(a.sealed, "totp", string(a.id), "secret")
 }
@@ -109,11 +100,13 @@ func (t *TOTP) confirm(ctx context.Context, tx auth.Tx, id auth.EnrolmentID, nam
 		WHERE id = $1 AND NOT confirmed`, id, name, step, db.Micros(now))))
 }
 
-func (t *TOTP) rename(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID, name string) error {
+// Rename gives an authenticator of a person a new name, or is auth.ErrNotFound.
+func (t *TOTP) Rename(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID, name string) error {
 	return db.One(tx.ExecContext(ctx, `UPDATE totp SET name = $3 WHERE id = $1 AND user_id = $2 AND confirmed`, id, u, name))
 }
 
-func (t *TOTP) remove(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID) error {
+// Remove takes an authenticator of a person away, or is auth.ErrNotFound.
+func (t *TOTP) Remove(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID) error {
 	return db.One(tx.ExecContext(ctx, `DELETE FROM totp WHERE id = $1 AND user_id = $2 AND confirmed`, id, u))
 }
 

@@ -1,0 +1,165 @@
+// Talks to authenticators: a form with an input data-passkey is answered by one before it is sent. Everything that a
+// browser may lack is looked for first, and what is missing is never offered.
+'use strict';
+
+const passkeys = {
+  capable: Boolean(globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON && globalThis.PublicKeyCredential?.parseCreationOptionsFromJSON),
+  waiting: null, // the conditional request; there may be one request at a time
+  site: location.hostname, // the relying party
+};
+
+const said = {
+  unsupported: 'This browser cannot use passkeys. Use another way, or another browser.',
+  insecure: 'Passkeys work over a secure connection only. Open this page with https.',
+  gone: 'Nothing was used: it was cancelled, or took too long. Try again when you are ready.',
+  known: 'This device already has a passkey for your account.',
+  unverified: 'Your device cannot check that it is you. Set up its screen lock or PIN, or use another way.',
+  elsewhere: 'Passkeys of this site cannot be used at this address.',
+  failed: 'Your device could not do that. Try again, or use another way.',
+};
+
+// inWords says what an authenticator or browser refused. Names: Web Authentication Level 3, sections 5.1.3 and 5.1.4.
+function inWords(error, act) {
+  switch (error.name) {
+    case 'NotAllowedError': case 'AbortError': case 'TimeoutError': return said.gone;
+    case 'InvalidStateError': return act === 'create' ? said.known : said.failed;
+    case 'ConstraintError': return said.unverified;
+    case 'SecurityError': return said.elsewhere;
+    case 'NotSupportedError': return said.unsupported;
+    default: return said.failed;
+  }
+}
+
+// Before every other listener: a form waits for its response, then goes its usual way.
+document.addEventListener('submit', async (event) => {
+  const form = event.target, input = form.querySelector('input[data-passkey]');
+  if (!input || input.value || form.matches('[data-fresh]') && form.dataset.fresh !== 'now') return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (form.dataset.asking) return;
+  form.dataset.asking = 'yes';
+  say(form, '');
+  const answer = await respond(form, input.dataset.passkey);
+  delete form.dataset.asking;
+  if (!answer) { restart(); return; }
+  input.value = answer;
+  if (form.matches('[data-stepup]')) form.requestSubmit();
+  else await finish(form);
+  input.value = ''; // a response works once
+}, true);
+
+// finish sends a response over the API and goes where that leads.
+async function finish(form) {
+  form.addEventListener('refused', (e) => { if (e.detail.message === 'passkey.unknown') forget(form); }, { once: true });
+  const done = await send(form);
+  delete form.dataset.fresh;
+  if (!done) { restart(); return; }
+  if (!document.querySelector('[data-passkeys]')) { location.assign(done.next); return; }
+  await openDialog(done.next); // a name for the new one, on the Security page
+  location.assign('/account/security');
+}
+
+// respond runs a ceremony and returns the response as JSON text, or null once it is said what went wrong.
+async function respond(form, act) {
+  passkeys.waiting?.abort();
+  if (!globalThis.isSecureContext) { say(form, said.insecure); return null; }
+  if (!passkeys.capable) { say(form, said.unsupported); return null; }
+  const options = await ask(form);
+  if (!options) return null;
+  try {
+    return JSON.stringify(await ceremony(act, options, {}));
+  } catch (error) {
+    say(form, inWords(error, act));
+    return null;
+  }
+}
+
+// ask gets the options for a form, or null once the problem stands at it.
+async function ask(form, more) {
+  const { name, return_to, ...fields } = fieldsOf(form);
+  const options = await call(form, '/options', { ...fields, ...more });
+  passkeys.site = options?.rpId ?? passkeys.site;
+  return options;
+}
+
+async function ceremony(act, options, extra) {
+  const made = act === 'create'
+    ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options), ...extra })
+    : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options), ...extra });
+  return made.toJSON();
+}
+
+// Autofill: the browser offers passkeys in the name field, as long as the page is open (S4).
+async function autofill() {
+  const form = document.querySelector('form[action="/signin/passkey"]:has([name=anew])');
+  if (!form || !passkeys.capable || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+  const options = await ask(form);
+  if (!options || form.dataset.asking) return;
+  const stop = passkeys.waiting = new AbortController();
+  const stale = setTimeout(() => { stop.abort(); restart(); }, options.timeout * 0.8);
+  const input = form.querySelector('input[data-passkey]');
+  try {
+    input.value = JSON.stringify(await ceremony('get', options, { mediation: 'conditional', signal: stop.signal }));
+    await finish(form);
+  } catch (error) {
+    if (error.name !== 'AbortError') say(form, inWords(error, 'get'));
+  } finally {
+    clearTimeout(stale);
+    input.value = '';
+  }
+}
+
+const restart = () => { autofill().catch(() => {}); };
+
+// upgrade lets a browser that filled in a password make a passkey without asking (P10).
+async function upgrade(form) {
+  if (!passkeys.capable || !(await PublicKeyCredential.getClientCapabilities?.().catch(() => null))?.conditionalCreate) return;
+  const options = await ask(form, { conditional: true });
+  if (!options) return;
+  const input = form.querySelector('input[data-passkey]');
+  const stop = passkeys.waiting = new AbortController();
+  try {
+    input.value = JSON.stringify(await ceremony('create', options, { mediation: 'conditional', signal: stop.signal }));
+    await finish(form);
+  } catch { // it would have been a favour; the person may still ask for it
+  } finally {
+    input.value = '';
+  }
+}
+
+// forget tells the provider of a passkey that we do not know it any more.
+function forget(form) {
+  const used = form.querySelector('input[data-passkey]').value;
+  signal('signalUnknownCredential', { rpId: passkeys.site, credentialId: JSON.parse(used).id });
+}
+
+// signal calls the Signal API where there is one. It is a courtesy, so nobody hears of a failure.
+async function signal(name, about) {
+  await globalThis.PublicKeyCredential?.[name]?.(about).catch(() => {});
+}
+
+// current tells providers which passkeys work and what their person is called.
+async function current() {
+  if (!globalThis.PublicKeyCredential?.signalAllAcceptedCredentials) return;
+  const answer = await fetch('/api/v1/account/passkeys').catch(() => null);
+  const mine = answer?.ok ? await answer.json() : {};
+  if (!mine.user_handle) return;
+  const common = { rpId: mine.rp_id, userId: mine.user_handle };
+  await signal('signalAllAcceptedCredentials', { ...common, allAcceptedCredentialIds: mine.accepted });
+  await signal('signalCurrentUserDetails', { ...common, name: mine.login, displayName: mine.name || mine.login });
+}
+
+if (passkeys.capable) { // a hint for the server, worth nothing else: it offers passkeys to browsers that can make them
+  document.cookie = 'passkeys=yes; path=/; samesite=lax' + (location.protocol === 'https:' ? '; secure' : '');
+} else {
+  for (const input of document.querySelectorAll('input[data-passkey]')) {
+    const offer = input.closest('.needs-js');
+    if (offer) offer.hidden = true;
+    else say(input.form, globalThis.isSecureContext ? said.unsupported : said.insecure);
+  }
+}
+addEventListener('pageshow', (e) => { if (e.persisted) restart(); });
+restart();
+const offered = document.querySelector('form[data-upgrade]');
+if (offered) upgrade(offered);
+if (document.querySelector('[data-passkeys]') || location.pathname === '/account') current();
