@@ -6,6 +6,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,7 @@ type (
 		Due      *time.Time  `json:"due_at,omitempty" doc:"a second factor must be set up by then"`
 		Recent   []Happening `json:"recent"`
 		Rule     policy.MFA  `json:"policy" enum:"off,optional,required"`
+		Alone    string      `json:"-"` // what they have that signs in without the password
 		Cards    []web.Part  `json:"-"`
 	}
 	Happening struct {
@@ -153,7 +155,7 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 			out.Due = &now.User.MFADue
 		}
 	case policy.IsOn(f):
-		out.MFA = "on"
+		out.MFA, out.Alone = "on", a.alone(f)
 	default:
 		out.MFA = "inactive"
 	}
@@ -162,7 +164,7 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 		return Security{}, err
 	}
 	for _, e := range events {
-		what, bad := inWords(e)
+		what, bad := a.inWords(e)
 		out.Recent = append(out.Recent, Happening{e.At, e.Kind, what, bad, e.Address, e.Browser})
 	}
 	for _, c := range a.Cards {
@@ -229,8 +231,28 @@ func (a *Account) facts(ctx context.Context, from auth.Reader) (policy.Facts, er
 	return a.Roster.Facts(ctx, from, now.User, now.Proofs)
 }
 
+// alone is what somebody has that signs in without the password, or "".
+func (a *Account) alone(f policy.Facts) string {
+	for _, factor := range a.Roster.Second() {
+		if o, ok := factor.(web.Opener); ok && slices.Contains(f.Rules.Factors, o.Kind()) && len(roster.Of(o.Kind(), f.Enrolled)) > 0 {
+			return o.Prompt().Noun
+		}
+	}
+	return ""
+}
+
+// called is what people call a factor in a sentence: "password".
+func (a *Account) called(k auth.Kind) string {
+	for _, f := range append(slices.Clone(a.Roster.Second()), a.Roster.First()) {
+		if p, ok := f.(web.Prompter); ok && f.Kind() == k {
+			return p.Prompt().Noun
+		}
+	}
+	return "answer"
+}
+
 // inWords says an event to the person it is about, and whether it may be somebody else's doing.
-func inWords(e audit.Entry) (what string, bad bool) {
+func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 	name := e.Detail["name"]
 	switch e.Kind {
 	case auth.SessionStarted:
@@ -240,10 +262,7 @@ func inWords(e audit.Entry) (what string, bad bool) {
 	case auth.SessionsEnded:
 		return "Signed out everywhere else", false
 	case auth.SignInFailed, auth.StepUpFailed, auth.FactorFailed:
-		if e.Detail["factor"] == "password" {
-			return "Wrong password", true
-		}
-		return "Wrong code", true
+		return "Wrong " + a.called(auth.Kind(e.Detail["factor"])), true
 	case auth.StepUpDone:
 		return "Confirmed it’s you", false
 	case auth.FactorAdded:

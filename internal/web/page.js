@@ -21,13 +21,11 @@ document.addEventListener('submit', async (event) => {
   if (act.dataset.sent) return;
   act.dataset.sent = 'yes';
   const state = await fetch('/api/v1/stepup');
-  if (!state.ok || (await state.json()).fresh || await openDialog('/stepup') === 'proved') {
-    act.dataset.fresh = 'now'; // signed out, fresh or just proved: the server has the last word
-    act.requestSubmit(pressed);
-  } else {
-    delete act.dataset.sent;
-    pressed.focus();
-  }
+  const may = !state.ok || (await state.json()).fresh || await openDialog('/stepup') === 'proved';
+  delete act.dataset.sent;
+  if (!may) { pressed.focus(); return; }
+  act.dataset.fresh = 'now'; // signed out, fresh or just proved: the server has the last word
+  act.requestSubmit(pressed);
 });
 
 // openDialog shows the dialog of another page on this one. What a fresh proof must come before is shown after it.
@@ -87,16 +85,22 @@ function fieldsOf(form) {
   return fields;
 }
 
-// say puts a problem where the form's input is, and reads it aloud.
+// say puts a problem where the form's input is, and reads it aloud. No text takes the last one away.
 function say(form, text) {
   const input = form.querySelector('input:not([type=hidden]):not([hidden])');
-  const field = (input ?? form).closest('.field') ?? form.querySelector('.field') ?? form;
+  const field = input?.closest('.field') ?? form.querySelector('.field') ?? form;
   let said = field.querySelector('.error');
+  if (!text) {
+    said?.remove();
+    field.hidden = !field.childElementCount;
+    return;
+  }
   if (!said) {
     said = document.createElement('p');
     said.className = 'error';
     said.id = 'said-' + document.querySelectorAll('.error').length;
     said.setAttribute('role', 'alert');
+    field.hidden = false;
     field.append(said);
   }
   said.textContent = text;

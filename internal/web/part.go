@@ -44,6 +44,7 @@ type Prompt struct {
 	JSON  bool                    // the response is a JSON object; a form sends it as text
 
 	Icon, Title, Hint string                      // in a list of ways: "app", "Authenticator app", "A code from ..."
+	Noun              string                      // what people enter or show: "code"
 	Ask               string                      // heading of a page of its own: "Enter the code from your app"
 	Button            string                      // empty: "Continue"
 	Opens             bool                        // its set-up during a sign-in begins with a page, not with an act

@@ -39,7 +39,7 @@ func (p *Passkey) Prompt() *web.Prompt {
 	return &web.Prompt{
 		Field: "credential", Max: 16 << 10, Doc: "AuthenticationResponseJSON: what navigator.credentials.get() gave, by toJSON()", JSON: true,
 		Words: words,
-		Icon:  "passkey", Title: "Passkey", Hint: "Your face, fingerprint, screen lock or security key",
+		Icon:  "passkey", Title: "Passkey", Hint: "Your face, fingerprint, screen lock or security key", Noun: "passkey",
 		Ask: "Confirm with your passkey", Button: "Continue with Passkey", Opens: true,
 		Lead:   func([]auth.Enrolment) web.Part { return part("lead", nil) },
 		Fields: func([]auth.Enrolment) web.Part { return part("get", nil) },

@@ -22,7 +22,7 @@ func (p *Password) Prompt() *web.Prompt {
 	return &web.Prompt{
 		Field: "password", Max: Most, Doc: "as typed",
 		Words: web.Words{auth.ErrWrong: {ID: "password.wrong", Field: "password", Text: "This password is not right."}},
-		Icon:  "lock", Title: "Password", Hint: "The one you sign in with",
+		Icon:  "lock", Title: "Password", Hint: "The one you sign in with", Noun: "password",
 		Ask:    "Enter your password",
 		Lead:   func([]auth.Enrolment) web.Part { return part("lead", nil) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", nil) },

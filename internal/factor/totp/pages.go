@@ -29,7 +29,7 @@ func (t *TOTP) Prompt() *web.Prompt {
 		Field: "code", Max: 16, Doc: "6 digits; spaces and hyphens are ignored",
 		Words: wrongCode,
 		Check: func(s auth.Secret) error { _, err := parseCode(s); return err },
-		Icon:  "app", Title: "Authenticator app", Hint: "A code from an app on your phone",
+		Icon:  "app", Title: "Authenticator app", Hint: "A code from an app on your phone", Noun: "code",
 		Ask:    "Enter the code from your app",
 		Lead:   func(some []auth.Enrolment) web.Part { return part("lead", some) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", nil) },
