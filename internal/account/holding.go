@@ -103,10 +103,8 @@ func (a *Account) beforeRemoval(ctx context.Context, h Holder, id auth.Enrolment
 		return Removal{}, err
 	}
 	left := []string{}
-	for _, other := range f.Enrolled {
-		if other.ID != id && !other.Void {
-			left = append(left, other.Name)
-		}
+	for _, other := range policy.Left(f, id) {
+		left = append(left, other.Name)
 	}
 	return Removal{id, e.Name, left, h.Holding()}, policy.MayRemove(f, id)
 }

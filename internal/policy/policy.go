@@ -128,11 +128,18 @@ func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 	return Step{Need: Second, Accepts: accepts}
 }
 
-// MayRemove says whether one second factor may go: nil, or why not. Left is what would remain.
+// Left is what the next sign-in asks for once one second factor is gone: nothing, where it asks for none anyway.
+func Left(f Facts, gone auth.EnrolmentID) []auth.Enrolment {
+	if !IsOn(f) {
+		return nil
+	}
+	return slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.ID == gone })
+}
+
+// MayRemove says whether one second factor may go: nil, or why not.
 func MayRemove(f Facts, gone auth.EnrolmentID) error {
-	left := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.ID == gone })
 	switch {
-	case len(left) > 0 || !IsOn(f):
+	case len(Left(f, gone)) > 0 || !IsOn(f):
 		return nil
 	case f.Rules.MFA != Optional:
 		return auth.ConflictError{Code: "last-factor", Why: "A second step is required here, so the last one cannot be removed. Add another first."}

@@ -62,12 +62,13 @@ async function send(form) {
   return answer;
 }
 
-// call posts fields to the address of a form or below it.
-async function call(form, below, fields) {
+// call posts fields to the address of a form or below it. Quiet is for what nobody asked for: a problem is not said.
+async function call(form, below, fields, quiet = false) {
   const answer = await fetch('/api/v1' + new URL(form.action).pathname + below, {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(fields),
   }).catch(() => null);
   if (answer?.ok) return answer.status === 204 ? {} : answer.json();
+  if (quiet) return null;
   if (answer?.status === 401) { location.reload(); return null; }
   const problem = answer ? await answer.json() : { detail: 'The server cannot be reached. Please try again.' };
   form.dispatchEvent(new CustomEvent('refused', { detail: problem }));
@@ -85,13 +86,15 @@ function fieldsOf(form) {
   return fields;
 }
 
-// say puts a problem where the form's input is, and reads it aloud. No text takes the last one away.
-function say(form, text) {
-  const input = form.querySelector('input:not([type=hidden]):not([hidden])');
-  const field = input?.closest('.field') ?? form.querySelector('.field') ?? form;
+const typed = 'input:not([type=hidden]):not([hidden])';
+
+// say puts a problem where the form's input is, or into another field, and reads it aloud. No text takes it away.
+function say(form, text, field = form.querySelector(typed)?.closest('.field') ?? form.querySelector('.field') ?? form) {
+  const input = field.querySelector(typed);
   let said = field.querySelector('.error');
   if (!text) {
     said?.remove();
+    input?.removeAttribute('aria-invalid');
     field.hidden = !field.childElementCount;
     return;
   }

@@ -92,7 +92,14 @@ func (p *Passkey) accepts(ctx context.Context, c ceremony, challenge []byte) err
 	return nil
 }
 
-func decode(challenge string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(challenge) }
+// decode takes the one spelling that browsers give a challenge.
+func decode(challenge string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.DecodeString(challenge)
+	if base64.RawURLEncoding.EncodeToString(b) != challenge {
+		return nil, unreadable
+	}
+	return b, err
+}
 
 // Challenge is web.Challenger: the options for navigator.credentials.get().
 func (p *Passkey) Challenge(ctx context.Context, login string) (web.Challenge, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -122,7 +123,9 @@ func sound(key []byte) bool {
 	case webauthncose.EC2PublicKeyData:
 		return slices.Contains([]int64{int64(webauthncose.AlgES256), int64(webauthncose.AlgES384), int64(webauthncose.AlgES512)}, k.Algorithm)
 	case webauthncose.RSAPublicKeyData:
-		return k.Algorithm == int64(webauthncose.AlgRS256) && len(k.Modulus) >= 2048/8
+		n := new(big.Int).SetBytes(k.Modulus) // which may begin with zeros
+		e, err := webauthncose.ParseRSAPublicKeyDataExponent(&k)
+		return k.Algorithm == int64(webauthncose.AlgRS256) && n.BitLen() >= 2048 && n.Bit(0) == 1 && err == nil && e > 1 && e%2 == 1 && e < 1<<31
 	}
 	return false
 }
@@ -167,7 +170,7 @@ func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) err
 		return Added{}, p.Trail.Failed(ctx, auth.FactorFailed, who.ID, Kind, err)
 	}
 	if k.name = name; name == "" {
-		k.name = p.called(k.aaguid, visit.Of(ctx).Browser)
+		k.name = k.called(visit.Of(ctx).Browser)
 	}
 	var out Added
 	err = p.DB.Tx(ctx, func(tx auth.Tx) error {

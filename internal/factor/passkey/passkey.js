@@ -18,6 +18,9 @@ const said = {
   failed: 'Your device could not do that. Try again, or use another way.',
 };
 
+// tell says what is wrong with the device: not at an input, for nothing that was typed is wrong.
+const tell = (form, text) => say(form, text, form.querySelector('[data-tells]'));
+
 // inWords says what an authenticator or browser refused. Names: Web Authentication Level 3, sections 5.1.3 and 5.1.4.
 function inWords(error, act) {
   switch (error.name) {
@@ -38,46 +41,46 @@ document.addEventListener('submit', async (event) => {
   event.stopImmediatePropagation();
   if (form.dataset.asking) return;
   form.dataset.asking = 'yes';
-  say(form, '');
-  const answer = await respond(form, input.dataset.passkey);
-  delete form.dataset.asking;
-  if (!answer) { restart(); return; }
-  input.value = answer;
-  if (form.matches('[data-stepup]')) form.requestSubmit();
-  else await finish(form);
+  for (const clear of [say, tell]) clear(form, '');
+  input.value = await respond(form, input.dataset.passkey);
+  if (input.value && form.matches('[data-stepup]')) form.requestSubmit();
+  else if (input.value) await finish(form);
   input.value = ''; // a response works once
+  delete form.dataset.asking;
+  restart();
 }, true);
 
 // finish sends a response over the API and goes where that leads.
 async function finish(form) {
   form.addEventListener('refused', (e) => { if (e.detail.message === 'passkey.unknown') forget(form); }, { once: true });
-  const done = await send(form);
+  const { password, ...fields } = fieldsOf(form); // a password comes before, with the question
+  const done = await call(form, '', fields);
   delete form.dataset.fresh;
-  if (!done) { restart(); return; }
+  if (!done) return;
   if (!document.querySelector('[data-passkeys]')) { location.assign(done.next); return; }
   await openDialog(done.next); // a name for the new one, on the Security page
   location.assign('/account/security');
 }
 
-// respond runs a ceremony and returns the response as JSON text, or null once it is said what went wrong.
+// respond runs a ceremony and returns the response as JSON text, or '' once it is said what went wrong.
 async function respond(form, act) {
   passkeys.waiting?.abort();
-  if (!globalThis.isSecureContext) { say(form, said.insecure); return null; }
-  if (!passkeys.capable) { say(form, said.unsupported); return null; }
+  if (!globalThis.isSecureContext) { tell(form, said.insecure); return ''; }
+  if (!passkeys.capable) { tell(form, said.unsupported); return ''; }
   const options = await ask(form);
-  if (!options) return null;
+  if (!options) return '';
   try {
     return JSON.stringify(await ceremony(act, options, {}));
   } catch (error) {
-    say(form, inWords(error, act));
-    return null;
+    tell(form, inWords(error, act));
+    return '';
   }
 }
 
 // ask gets the options for a form, or null once the problem stands at it.
-async function ask(form, more) {
-  const { name, return_to, ...fields } = fieldsOf(form);
-  const options = await call(form, '/options', { ...fields, ...more });
+async function ask(form, more, quiet = false) {
+  const { credential, name, return_to, ...fields } = fieldsOf(form);
+  const options = await call(form, '/options', { ...fields, ...more }, quiet);
   passkeys.site = options?.rpId ?? passkeys.site;
   return options;
 }
@@ -93,19 +96,22 @@ async function ceremony(act, options, extra) {
 async function autofill() {
   const form = document.querySelector('form[action="/signin/passkey"]:has([name=anew])');
   if (!form || !passkeys.capable || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
-  const options = await ask(form);
+  const options = await ask(form, {}, true);
   if (!options || form.dataset.asking) return;
   const stop = passkeys.waiting = new AbortController();
   const stale = setTimeout(() => { stop.abort(); restart(); }, options.timeout * 0.8);
+  const answer = await ceremony('get', options, { mediation: 'conditional', signal: stop.signal }).catch(() => null);
+  clearTimeout(stale);
+  if (!answer) return; // nobody asked for it, so nobody is told
+  await use(form, answer);
+}
+
+// use finishes a form with what a browser gave by itself.
+async function use(form, answer) {
   const input = form.querySelector('input[data-passkey]');
-  try {
-    input.value = JSON.stringify(await ceremony('get', options, { mediation: 'conditional', signal: stop.signal }));
-    await finish(form);
-  } catch { // nobody asked for it, so nobody is told
-  } finally {
-    clearTimeout(stale);
-    input.value = '';
-  }
+  input.value = JSON.stringify(answer);
+  await finish(form);
+  input.value = '';
 }
 
 const restart = () => { autofill().catch(() => {}); };
@@ -113,17 +119,11 @@ const restart = () => { autofill().catch(() => {}); };
 // upgrade lets a browser that filled in a password make a passkey without asking (P10).
 async function upgrade(form) {
   if (!passkeys.capable || !(await PublicKeyCredential.getClientCapabilities?.().catch(() => null))?.conditionalCreate) return;
-  const options = await ask(form, { conditional: true });
+  const options = await ask(form, { conditional: true }, true);
   if (!options) return;
-  const input = form.querySelector('input[data-passkey]');
   const stop = passkeys.waiting = new AbortController();
-  try {
-    input.value = JSON.stringify(await ceremony('create', options, { mediation: 'conditional', signal: stop.signal }));
-    await finish(form);
-  } catch { // it would have been a favour; the person may still ask for it
-  } finally {
-    input.value = '';
-  }
+  const made = await ceremony('create', options, { mediation: 'conditional', signal: stop.signal }).catch(() => null);
+  if (made) await use(form, made); // if not, the person may still ask for it
 }
 
 // forget tells the provider of a passkey that we do not know it any more.
@@ -154,7 +154,7 @@ if (passkeys.capable) { // a hint for the server, worth nothing else: it offers 
   for (const input of document.querySelectorAll('input[data-passkey]')) {
     const offer = input.closest('.needs-js');
     if (offer) offer.hidden = true;
-    else say(input.form, globalThis.isSecureContext ? said.unsupported : said.insecure);
+    else tell(input.form, globalThis.isSecureContext ? said.unsupported : said.insecure);
   }
 }
 addEventListener('pageshow', (e) => { if (e.persisted) restart(); });

@@ -10,12 +10,15 @@ import (
 )
 
 // called is the name of a passkey that its person did not name (P2): by its provider, else by browser and system.
-func (p *Passkey) called(aaguid []byte, agent string) string {
-	if name := provider(aaguid); name != "" {
+func (k passkey) called(agent string) string {
+	name := provider(k.aaguid)
+	switch {
+	case name != "":
 		return name
-	}
-	if agent == "" {
+	case agent == "":
 		return "Passkey"
+	case k.icon() == "hardware": // made here, but not of this computer
+		return "Security key, " + web.BrowserName(agent)
 	}
 	return web.BrowserName(agent)
 }
