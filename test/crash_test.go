@@ -26,7 +26,7 @@ func TestACountSurvivesTheCrashBeforeTheAnswer(t *testing.T) {
 			go func() {
 				answer <- c.Call("POST", "/signin", m{"login": anna, "password": "wrong password"})
 			}()
-			within(t, 5*time.Second, "the count", func() bool { return failures("password:%") == i+1 })
+			within(t, 5*time.Second, "the count", func() bool { return failures("first:%") == i+1 })
 			s.Kill()
 			if a := <-answer; a.Status != 0 {
 				t.Fatal("answered before the crash: ", a)
@@ -34,7 +34,7 @@ func TestACountSurvivesTheCrashBeforeTheAnswer(t *testing.T) {
 			if err := s.Restart(); err != nil {
 				t.Fatal(err)
 			}
-			if got := failures("password:%"); got != i+1 {
+			if got := failures("first:%"); got != i+1 {
 				t.Fatalf("%d counted after crash %d", got, i+1)
 			}
 		}

@@ -28,10 +28,11 @@ func (s *SignIn) Routes() []web.Route {
 			Does: "List the ways to sign in",
 			Page: web.Gate(files, "signin.html"),
 		}),
-		web.On(visit.Public, "POST /signin", s.password, web.About{
+		web.On(visit.Public, "POST /signin", s.first, web.About{
 			Does:     "Sign in with name and password",
 			Then:     "{next}",
-			Throttle: "password",
+			Throttle: "first",
+			Asks:     s.Roster.First().(web.Prompter).Prompt(),
 			Words: web.Words{auth.ErrWrong: {ID: "signin.wrong",
 				Text: "Email or password is not right.", More: "Check both and try again. Passwords are case-sensitive."}},
 		}),
@@ -93,7 +94,7 @@ type (
 	}
 	Credentials struct {
 		Login    string      `json:"login" max:"254"`
-		Password auth.Secret `json:"password" max:"256"`
+		Response auth.Secret `json:"*"`
 		ReturnTo string      `json:"return_to,omitempty" max:"2048" doc:"on this site, or registered"`
 	}
 	Response struct {
@@ -137,8 +138,8 @@ func (s *SignIn) ways(_ context.Context, in Arrival) (Ways, error) {
 	return out, nil
 }
 
-// password is the first step (S1). Name and password are read and counted alike whether somebody has that name or not.
-func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
+// first is the first step (S1). Name and password are read and counted alike whether somebody has that name or not.
+func (s *SignIn) first(ctx context.Context, in Credentials) (Answer, error) {
 	who, err := s.Users.Find(ctx, in.Login)
 	subject := string(who.ID)
 	if errors.Is(err, auth.ErrNotFound) {
@@ -148,8 +149,8 @@ func (s *SignIn) password(ctx context.Context, in Credentials) (Answer, error) {
 		return Answer{}, err
 	}
 	first := s.Roster.First()
-	attempt, claim, err := roster.Attempt(ctx, first, in.Password, func(ctx context.Context) (auth.Attempt, error) {
-		return s.Throttle.Take(ctx, who, throttle.PasswordByAccount.For(subject), throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address))
+	attempt, claim, err := roster.Attempt(ctx, first, in.Response, func(ctx context.Context) (auth.Attempt, error) {
+		return s.Throttle.Take(ctx, who, throttle.FirstByAccount.For(subject), throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address))
 	})
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, first.Kind(), err)

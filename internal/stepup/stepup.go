@@ -86,7 +86,7 @@ func (s *StepUp) Routes() []web.Route {
 		prove := func(ctx context.Context, in Response) (Raised, error) { return s.prove(ctx, f, in.Response) }
 		label := "code"
 		if f == s.Roster.First() {
-			label = "password"
+			label = "first"
 		}
 		routes = append(routes, web.On(visit.SignedIn, "POST /stepup/"+string(f.Kind()), prove, web.About{
 			Does:     "Prove again: " + prompt.Title,
@@ -158,7 +158,7 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 	}
 	rule := throttle.CodeByAccount
 	if f == s.Roster.First() {
-		rule = throttle.PasswordByAccount
+		rule = throttle.FirstByAccount
 	}
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, now.User, rule.For(string(now.User.ID)))

@@ -29,8 +29,8 @@ type Rule struct {
 }
 
 var (
-	// PasswordByAccount counts wrong passwords of one account, or of one name that nobody has.
-	PasswordByAccount = Rule{name: "password", limit: 10, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
+	// FirstByAccount counts wrong first proofs of one account, or of one name that nobody has.
+	FirstByAccount = Rule{name: "first", limit: 10, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
 	// FirstByAddress counts wrong first proofs per client address; an IPv6 /64 is one client.
 	FirstByAddress = Rule{name: "address", limit: 30, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
 	// CodeByAccount counts wrong second factors over all sign-ins, step-ups, factors and nodes.

@@ -107,7 +107,7 @@ func (g *gate) failures(t *testing.T, k Key) (n int64) {
 // row for every name a flood thinks of.
 func TestAGuessRefusedByItsAddressIsNotCountedAgainstTheAccount(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		address, victim := FirstByAddress.For("192.0.2.1"), PasswordByAccount.For("victim")
+		address, victim := FirstByAddress.For("192.0.2.1"), FirstByAccount.For("victim")
 		g.pass(t, 30, address)
 		for range 50 {
 			if wait := g.take(t, victim, address); wait == 0 {
@@ -149,7 +149,7 @@ func TestEachRulePassesItsLimitAndNoMore(t *testing.T) {
 			limit int
 			wait  time.Duration
 		}{
-			"wrong passwords of an account":        {PasswordByAccount, 10, 30 * time.Second},
+			"wrong passwords of an account":        {FirstByAccount, 10, 30 * time.Second},
 			"wrong passwords of an address":        {FirstByAddress, 30, 30 * time.Second},
 			"wrong codes of an account":            {CodeByAccount, 10, 30 * time.Second},
 			"wrong codes while one is being added": {SetupByAccount, 30, 30 * time.Second},
@@ -174,7 +174,7 @@ func TestEachRulePassesItsLimitAndNoMore(t *testing.T) {
 
 func TestOneSubjectOfTwoRulesIsTwoCounters(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		g.pass(t, 10, PasswordByAccount.For("ann"))
+		g.pass(t, 10, FirstByAccount.For("ann"))
 		if wait := g.take(t, CodeByAccount.For("ann")); wait != 0 {
 			t.Error("wrong passwords stop codes: ", wait)
 		}
@@ -183,14 +183,14 @@ func TestOneSubjectOfTwoRulesIsTwoCounters(t *testing.T) {
 
 func TestAWindowIsOverAfterFifteenMinutes(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		k := PasswordByAccount.For("ann")
+		k := FirstByAccount.For("ann")
 		g.pass(t, 9, k)
 		g.wait(15*time.Minute - time.Microsecond)
 		g.pass(t, 1, k) // the tenth within it
 		if wait := g.take(t, k); wait != 30*time.Second {
 			t.Error(wait)
 		}
-		other := PasswordByAccount.For("bob")
+		other := FirstByAccount.For("bob")
 		g.pass(t, 9, other)
 		g.wait(15 * time.Minute)
 		for i := range 10 {
@@ -204,7 +204,7 @@ func TestAWindowIsOverAfterFifteenMinutes(t *testing.T) {
 // 30 s, doubling, up to an hour; a window that ends meanwhile forgives nothing.
 func TestTheWaitDoublesUpToAnHour(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		for _, rule := range []Rule{PasswordByAccount, CodeByAccount} {
+		for _, rule := range []Rule{FirstByAccount, CodeByAccount} {
 			k := rule.For("ann")
 			g.pass(t, 10, k)
 			for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute,
@@ -227,7 +227,7 @@ func TestTheWaitDoublesUpToAnHour(t *testing.T) {
 
 func TestADayOfQuietForgetsTheWaits(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		k := PasswordByAccount.For("ann")
+		k := FirstByAccount.For("ann")
 		g.pass(t, 14, k)
 		g.wait(quiet - time.Microsecond)
 		g.pass(t, 1, k) // still over the limit: the next one waits, longer than the one before
@@ -270,12 +270,12 @@ func TestSuccessGivesBackOnlyItsOwn(t *testing.T) {
 
 func TestSuccessNeverCountsBelowNothing(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		k := PasswordByAccount.For("ann")
+		k := FirstByAccount.For("ann")
 		a := g.taken(t, k)
 		for range 5 {
 			g.succeed(t, a)
 		}
-		g.succeed(t, auth.Attempt{Keys: []string{"password:nobody"}}) // swept meanwhile
+		g.succeed(t, auth.Attempt{Keys: []string{"first:nobody"}}) // swept meanwhile
 		if n := g.failures(t, k); n != 0 {
 			t.Error(n)
 		}
@@ -293,7 +293,7 @@ func TestSuccessNeverCountsBelowNothing(t *testing.T) {
 // Success is part of the transaction it rewards.
 func TestSuccessThatIsRolledBackGivesNothingBack(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		k := PasswordByAccount.For("ann")
+		k := FirstByAccount.For("ann")
 		a := g.taken(t, k)
 		g.db.Tx(t.Context(), func(tx auth.Tx) error {
 			return errors.Join(g.Succeeded(t.Context(), tx, a), errors.New("oops"))
@@ -307,7 +307,7 @@ func TestSuccessThatIsRolledBackGivesNothingBack(t *testing.T) {
 // Whoever comes in after a wait waits no more, and may err again; guessing does not become free by it.
 func TestSuccessAfterAWaitEndsTheWaiting(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		k := PasswordByAccount.For("ann")
+		k := FirstByAccount.For("ann")
 		g.pass(t, 12, k)
 		g.wait(g.take(t, k))
 		g.succeed(t, g.taken(t, k))
@@ -397,7 +397,7 @@ func TestADayOfQuietDoesNotEndTheRow(t *testing.T) {
 
 func TestOnlyCodesAreEverLocked(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		for _, rule := range []Rule{PasswordByAccount, SetupByAccount} {
+		for _, rule := range []Rule{FirstByAccount, SetupByAccount} {
 			g.pass(t, 120, rule.For("ann"))
 		}
 	})
@@ -409,7 +409,7 @@ func TestARightPasswordLeavesTheCodesAlone(t *testing.T) {
 		code := CodeByAccount.For("ann")
 		g.pass(t, 9, code)
 		for range 20 {
-			g.succeed(t, g.taken(t, PasswordByAccount.For("ann"), FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))))
+			g.succeed(t, g.taken(t, FirstByAccount.For("ann"), FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))))
 		}
 		if n := g.failures(t, code); n != 9 {
 			t.Error(n)
@@ -424,7 +424,7 @@ func TestARightPasswordLeavesTheCodesAlone(t *testing.T) {
 // R3: a guess is refused if one of its counters refuses; the others have counted it.
 func TestARefusedGuessIsCountedByTheOthers(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		account, address := PasswordByAccount.For("ann"), FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))
+		account, address := FirstByAccount.For("ann"), FirstByAddress.ForAddress(netip.MustParseAddr("192.0.2.1"))
 		g.pass(t, 10, account)
 		for range 5 {
 			if wait := g.take(t, account, address); wait != 30*time.Second {
@@ -445,7 +445,7 @@ func TestARefusedGuessIsCountedByTheOthers(t *testing.T) {
 
 func TestTheLongestWaitIsSaid(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		short, long := PasswordByAccount.For("a"), PasswordByAccount.For("b")
+		short, long := FirstByAccount.For("a"), FirstByAccount.For("b")
 		g.pass(t, 14, long)
 		g.pass(t, 10, short)
 		want := max(g.take(t, short), g.take(t, long))
@@ -495,7 +495,7 @@ func TestOneCustomerIsOneAddress(t *testing.T) {
 
 // No name can be chosen so that it counts as somebody else, or under another rule.
 func TestNoSubjectMeetsAnother(t *testing.T) {
-	rules := []Rule{PasswordByAccount, FirstByAddress, CodeByAccount, CodeByStep, SetupByAccount}
+	rules := []Rule{FirstByAccount, FirstByAddress, CodeByAccount, CodeByStep, SetupByAccount}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.String().Draw(t, "a"), rapid.String().Draw(t, "b")
 		r, s := rapid.IntRange(0, 4).Draw(t, "r"), rapid.IntRange(0, 4).Draw(t, "s")
@@ -572,7 +572,7 @@ func TestWithoutADatabaseNothingPasses(t *testing.T) {
 
 func TestASweepRemovesWhatSaysNothing(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		old, waiting, code, solved := PasswordByAccount.For("old"), PasswordByAccount.For("waiting"), CodeByAccount.For("code"), CodeByAccount.For("solved")
+		old, waiting, code, solved := FirstByAccount.For("old"), FirstByAccount.For("waiting"), CodeByAccount.For("code"), CodeByAccount.For("solved")
 		g.pass(t, 3, old)
 		g.pass(t, 3, code)
 		g.succeed(t, g.taken(t, solved))

@@ -64,9 +64,10 @@ func (p *Passkey) Card(ctx context.Context) (web.Part, error) {
 // Routes is what people do with passkeys besides using, renaming and removing them.
 func (p *Passkey) Routes() []web.Route {
 	const at = "/account/passkeys"
-	guesses := "" // to begin takes a password only where policy wants one
+	first := p.Roster.First().(web.Prompter).Prompt()
+	guesses := "" // where policy does not ask for the password, to begin is no guess
 	if p.Rules.AlsoPassword {
-		guesses = "password"
+		guesses = "first"
 	}
 	routes := []web.Route{
 		web.On(visit.SignedIn, "GET "+at, p.list, web.About{Does: "List passkeys"}),
@@ -78,9 +79,13 @@ func (p *Passkey) Routes() []web.Route {
 		web.On(visit.Fresh, "POST "+at+"/options", p.begin, web.About{
 			Does:     "Give what the browser needs to make a passkey",
 			Throttle: guesses,
-			Words:    web.Words{auth.ErrWrong: {ID: "password.wrong", Field: "password", Text: "This password is not right."}},
+			Asks:     first,
+			Words:    first.Words,
 		}),
 		web.On(visit.Fresh, "POST "+at, func(ctx context.Context, in Addition) (Added, error) {
+			if p.Rules.AtSignIn { // what was asked for at an offer is no way in here
+				return Added{}, errClosed
+			}
 			out, err := p.add(ctx, in, func(auth.Tx) error { return nil }, p.revoke)
 			out.Next = at + "/" + string(out.ID) + "/name?new=true"
 			return out, err
@@ -147,7 +152,7 @@ type (
 		Password     web.Part `json:"-"`
 	}
 	Invite struct {
-		Password auth.Secret `json:"password,omitempty" max:"256" doc:"the current one, where policy asks for it"`
+		Response auth.Secret `json:"*,omitempty"`
 	}
 	Addition struct {
 		Response auth.Secret `json:"*"`
@@ -203,12 +208,12 @@ func (p *Passkey) begin(ctx context.Context, in Invite) (web.Challenge, error) {
 		return web.Challenge{}, errClosed
 	}
 	if p.Rules.AlsoPassword {
-		if in.Password == "" {
-			return web.Challenge{}, auth.InvalidError{Field: "password", Why: "is missing"}
+		now, first := visit.Of(ctx).Session, p.Roster.First().(web.Prompter)
+		if in.Response == "" {
+			return web.Challenge{}, auth.InvalidError{Field: first.Prompt().Field, Why: "is missing"}
 		}
-		now, first := visit.Of(ctx).Session, p.Roster.First()
-		attempt, claim, err := roster.Attempt(ctx, first, in.Password, func(ctx context.Context) (auth.Attempt, error) {
-			return p.Throttle.Take(ctx, now.User, throttle.PasswordByAccount.For(string(now.User.ID)))
+		attempt, claim, err := roster.Attempt(ctx, first, in.Response, func(ctx context.Context) (auth.Attempt, error) {
+			return p.Throttle.Take(ctx, now.User, throttle.FirstByAccount.For(string(now.User.ID)))
 		})
 		if err != nil {
 			return web.Challenge{}, p.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, first.Kind(), err)

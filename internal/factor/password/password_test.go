@@ -382,7 +382,7 @@ func TestAWrongCurrentPasswordIsCounted(t *testing.T) {
 		if _, err := k.change(ctx, Change{Current: right, Password: another}); !errors.As(err, new(auth.ThrottledError)) {
 			t.Error("after ten wrong ones: ", err)
 		}
-		if _, err := k.Throttle.Take(t.Context(), auth.User{}, throttle.PasswordByAccount.For("id-ann")); !errors.As(err, new(auth.ThrottledError)) {
+		if _, err := k.Throttle.Take(t.Context(), auth.User{}, throttle.FirstByAccount.For("id-ann")); !errors.As(err, new(auth.ThrottledError)) {
 			t.Error("sign-in counts apart from it: ", err)
 		}
 		if _, err := k.change(k.as(t, "bob", "s"), Change{Current: right, Password: another}); err != nil {
