@@ -187,6 +187,9 @@ func Rules(c config.Config) policy.Rules {
 	p := c.Policy
 	r := policy.Rules{MFA: policy.MFA(p.MFA), Grace: time.Duration(p.GraceDays) * 24 * time.Hour,
 		LastFactor: policy.LastFactor(p.LastFactor), StepUp: time.Duration(p.StepUpMinutes) * time.Minute}
+	if c.Passkeys.Use != string(passkey.Enabled) {
+		r.Closed = []auth.Kind{passkey.Kind}
+	}
 	for _, f := range p.Factors {
 		if auth.Kind(f) == passkey.Kind && c.Passkeys.Use == string(passkey.Disabled) {
 			continue

@@ -33,12 +33,18 @@ const (
 type Rules struct {
 	MFA        MFA
 	Factors    []auth.Kind   // second factors that count
+	Closed     []auth.Kind   // those of them that nobody can add now
 	Grace      time.Duration // how long somebody may go on without a required factor, from the first sign-in that lacks it
 	LastFactor LastFactor
 	StepUp     time.Duration // how long a fresh proof stays fresh
 }
 
-// Check refuses rules that nobody could satisfy. Exists lists the kinds of second factor that there are.
+// Addable are the second factors that count and that people can set up.
+func (r Rules) Addable() []auth.Kind {
+	return slices.DeleteFunc(slices.Clone(r.Factors), func(k auth.Kind) bool { return slices.Contains(r.Closed, k) })
+}
+
+// Check refuses rules that nobody could satisfy (W4). Exists lists the kinds of second factor that there are.
 func (r Rules) Check(exists []auth.Kind) error {
 	switch {
 	case r.MFA != Off && r.MFA != Optional && r.MFA != Required:
@@ -51,6 +57,9 @@ func (r Rules) Check(exists []auth.Kind) error {
 		return fmt.Errorf("policy.step_up_minutes is %v: set it to 1 to 60", r.StepUp.Minutes())
 	case r.MFA == Required && len(r.Factors) == 0:
 		return fmt.Errorf("policy.mfa is required but policy.factors is empty, so nobody could sign in: name a factor, or set mfa to optional")
+	}
+	if r.MFA == Required && len(r.Addable()) == 0 {
+		return fmt.Errorf("policy.mfa is required but nobody can add any of policy.factors %v, so new people could never sign in: accept another factor, or let people add these", r.Factors)
 	}
 	for _, k := range r.Factors {
 		if !slices.Contains(exists, k) {
@@ -98,7 +107,7 @@ func Next(f Facts) Step {
 		return Step{Need: Nothing}
 	case f.Rules.MFA == Off:
 		return Step{Need: Nothing}
-	case f.Rules.MFA == Optional && (f.User.MFAOff || len(f.Enrolled) == 0 || len(f.Rules.Factors) == 0):
+	case f.Rules.MFA == Optional && !IsOn(f):
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
@@ -157,13 +166,14 @@ func MayDisable(f Facts) error {
 	return nil
 }
 
-// IsOn says whether the next sign-in asks for a second step. It does under rules that we do not know.
+// IsOn says whether the next sign-in asks for a second step: for one that somebody has, or, if what they set up counts no
+// more, for another one that they can set up. It does under rules that we do not know.
 func IsOn(f Facts) bool {
 	switch f.Rules.MFA {
 	case Off:
 		return false
 	case Optional:
-		return !f.User.MFAOff && len(f.Enrolled) > 0 && len(f.Rules.Factors) > 0
+		return !f.User.MFAOff && (len(f.usable()) > 0 || len(f.Enrolled) > 0 && len(f.Rules.Addable()) > 0)
 	}
 	return true
 }

@@ -34,6 +34,7 @@ func facts(all ...fact) policy.Facts {
 
 func mfa(m policy.MFA) fact          { return func(f *policy.Facts) { f.Rules.MFA = m } }
 func counts(kinds ...auth.Kind) fact { return func(f *policy.Facts) { f.Rules.Factors = kinds } }
+func closed(kinds ...auth.Kind) fact { return func(f *policy.Facts) { f.Rules.Closed = kinds } }
 func grace(days int) fact {
 	return func(f *policy.Facts) { f.Rules.Grace = time.Duration(days) * 24 * time.Hour }
 }
@@ -88,6 +89,8 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"optional: who has an authenticator is asked":             {facts(password, phone), policy.Second},
 		"optional: who switched MFA off is not asked":             {facts(password, phone, switchedOff), policy.Nothing},
 		"optional: what counts no more leaves no password alone":  {facts(password, inbox), policy.Enrolling},
+		"optional: nor does it shut out who can add nothing":      {facts(counts(key), closed(key), password, inbox), policy.Nothing},
+		"optional: what nobody can add is asked of who has it":    {facts(closed(app), password, phone), policy.Second},
 		"optional: where nothing counts nothing is asked":         {facts(counts(), password, inbox), policy.Nothing},
 		"optional: password and code are enough":                  {facts(password, phone, code), policy.Nothing},
 		"optional: the password twice is one factor":              {facts(password, password, phone), policy.Second},
@@ -318,6 +321,9 @@ func TestRulesThatCannotWorkAreRefused(t *testing.T) {
 		"optional without factors":                 {facts(counts()), ""},
 		"required without factors":                 {facts(required, counts()), "policy.factors"},
 		"required without factors, but with grace": {facts(required, counts(), grace(7)), "policy.factors"},
+		"required, but nobody can add one":         {facts(required, closed(app)), "policy.factors"},
+		"required, and one can be added":           {facts(required, counts(app), closed(key)), ""},
+		"optional, and nobody can add one":         {facts(closed(app)), ""},
 		"a factor that does not exist":             {facts(counts(app, key)), "policy.factors"},
 		"a factor that does not exist, MFA off":    {facts(off, counts(key)), "policy.factors"},
 		"the password as second factor":            {facts(required, counts("password")), "policy.factors"},

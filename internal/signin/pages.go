@@ -223,10 +223,10 @@ func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
 	return Left{visit.Cookies{visit.Clear(visit.PendingCookie)}}, err
 }
 
-// enrollers are the factors that count here and can be set up on the way in.
+// enrollers are the factors that can be set up on the way in.
 func (s *SignIn) enrollers() (some []web.Enroller) {
 	for _, f := range s.counting() {
-		if e, ok := f.(web.Enroller); ok {
+		if e, ok := f.(web.Enroller); ok && slices.Contains(s.Roster.Rules().Addable(), f.Kind()) {
 			some = append(some, e)
 		}
 	}
