@@ -116,7 +116,7 @@ type Tx interface {
 type Attempt struct {
 	User User
 	Left int      // guesses left after this one, before the sign-in is over
-	Keys []string // what it was counted against
+	Keys []string // what it was counted against: an account, an address, or both
 }
 
 // Factor is one way to prove identity. A response that succeeded once never succeeds again, but for a password.
@@ -134,10 +134,11 @@ type Admitter interface {
 	Admit(context.Context) (admitted context.Context, leave func(), err error)
 }
 
-// A Finder is a factor whose response says whom it comes from, so that a sign-in can begin with it. It proves nothing yet.
+// A Finder is a factor whose response says whom it comes from, so that a sign-in can begin with it. It proves nothing
+// yet: Verify with the context it returns, which knows what was found. ErrNotFound: it comes from nobody we know.
 type Finder interface {
 	Factor
-	Find(ctx context.Context, response Secret) (UserID, error) // ErrNotFound: it comes from nobody we know
+	Find(ctx context.Context, response Secret) (found context.Context, who User, err error)
 }
 
 // A Claim is a response that matches and waits to be spent. It becomes a Proof in the transaction that rewards it,

@@ -178,6 +178,9 @@ func IsOn(f Facts) bool {
 	return true
 }
 
+// Proved is true where the proofs are enough whatever else the person has: then Enrolled need not be known.
+func Proved(f Facts) bool { return f.proved() }
+
 // LevelOf is what proofs are worth together: two of different kinds are two factors.
 func LevelOf(proofs []auth.Proof) (level auth.Level) {
 	for i, p := range proofs {

@@ -36,7 +36,7 @@ func (r *Roster) First() auth.Factor { return r.first }
 // Second lists the second factors, strongest first.
 func (r *Roster) Second() []auth.Factor { return r.second }
 
-// Facts gathers what is true of a user now. Rule S3: the strongest kind comes first, then the most recently used.
+// Facts gathers what is true of a user now, as far as it matters. Rule S3: the strongest kind comes first, then the most recently used.
 func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proofs []auth.Proof) (policy.Facts, error) {
 	f := policy.Facts{Now: r.clock(), Rules: r.rules, User: u, Proofs: proofs}
 	for _, factor := range r.second {

@@ -67,15 +67,17 @@ func underWay(ctx context.Context, anew bool) (bool, error) {
 
 // opened is a first step without a name. It counts against the address, and the person it claims to come from.
 func (s *SignIn) opened(ctx context.Context, f web.Opener, in Opening) (Answer, error) {
-	who, err := s.claimant(ctx, f, in.Response)
-	if err != nil {
-		return Answer{}, err
-	}
+	found, who, err := f.Find(ctx, in.Response)
 	keys := []throttle.Key{throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address)}
-	if who.ID != "" {
+	switch {
+	case errors.Is(err, auth.ErrNotFound):
+		found = ctx
+	case err != nil:
+		return Answer{}, err
+	default:
 		keys = append(keys, throttle.CodeByAccount.For(string(who.ID)))
 	}
-	attempt, claim, err := roster.Attempt(ctx, f, in.Response, func(ctx context.Context) (auth.Attempt, error) {
+	attempt, claim, err := roster.Attempt(found, f, in.Response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, who, keys...)
 	})
 	if err != nil {
@@ -83,19 +85,4 @@ func (s *SignIn) opened(ctx context.Context, f web.Opener, in Opening) (Answer, 
 	}
 	answer, err := s.begin(ctx, attempt, claim, s.Sites.Safe(in.ReturnTo))
 	return answer, s.failed(ctx, attempt, f.Kind(), err)
-}
-
-// claimant is whom a response claims to come from: nobody, if we do not know them.
-func (s *SignIn) claimant(ctx context.Context, f auth.Finder, response auth.Secret) (auth.User, error) {
-	id, err := f.Find(ctx, response)
-	if err == nil {
-		var who auth.User
-		if who, err = s.Users.Get(ctx, id); err == nil {
-			return who, nil
-		}
-	}
-	if errors.Is(err, auth.ErrNotFound) {
-		err = nil
-	}
-	return auth.User{}, err
 }

@@ -137,16 +137,19 @@ func worse(a, b error) error {
 // Succeeded gives back what a right guess took, and ends the waiting that wrong ones before it caused. It gives back
 // no more: of parallel guesses those beside the right one stay counted.
 func (t *Throttle) Succeeded(ctx context.Context, tx auth.Tx, a auth.Attempt) error {
+	var shared, own string
 	for _, subject := range a.Keys {
-		statement := release
 		if strings.HasPrefix(subject, FirstByAddress.name+":") {
-			statement = undo
-		}
-		if _, err := tx.ExecContext(ctx, statement, subject); err != nil {
-			return err
+			shared = subject
+		} else {
+			own = subject
 		}
 	}
-	return nil
+	if shared == "" && own == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, giveBack, shared, own)
+	return err
 }
 
 // Forget ends every refusal of somebody's second factors, for whoever recovers the account.

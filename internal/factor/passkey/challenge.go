@@ -103,6 +103,9 @@ func decode(challenge string) ([]byte, error) {
 
 // Challenge is web.Challenger: the options for navigator.credentials.get().
 func (p *Passkey) Challenge(ctx context.Context, login string) (web.Challenge, error) {
+	if p.Rules.Use == Disabled {
+		return web.Challenge{}, auth.ErrNotFound
+	}
 	v := visit.Of(ctx)
 	options := protocol.PublicKeyCredentialRequestOptions{RelyingPartyID: p.Party.ID, UserVerification: protocol.VerificationRequired,
 		Timeout: int(challengeLife.Milliseconds())}

@@ -101,7 +101,7 @@ func (p *Passkey) made(ctx context.Context, who auth.User, response auth.Secret)
 		return m, invalid
 	}
 	m.flags = said.Response.AttestationObject.AuthData.Flags
-	m.passkey = passkey{id: auth.EnrolmentID(secret.NewID()), user: who.ID, credential: made.ID, key: made.PublicKey, party: p.Party.ID,
+	m.passkey = passkey{id: auth.EnrolmentID(secret.NewID()), owner: who, credential: made.ID, key: made.PublicKey, party: p.Party.ID,
 		aaguid: made.Authenticator.AAGUID, format: made.AttestationFormat, attestation: made.AttestationType,
 		transports: transports(made.Transport), count: int64(made.Authenticator.SignCount),
 		eligible: m.flags.HasBackupEligible(), backedUp: m.flags.HasBackupState(), added: p.Clock()}

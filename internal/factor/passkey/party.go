@@ -87,7 +87,7 @@ func (p Party) origins() []string {
 func (p Party) check() error {
 	for i, origin := range p.origins() {
 		u, err := url.Parse(origin)
-		if err != nil || u.Hostname() == "" {
+		if err != nil || u.Hostname() == "" || origin != strings.ToLower(u.Scheme+"://"+u.Host) || i > 0 && u.Port() == "443" {
 			return fmt.Errorf("passkeys.related_origins has %q: name origins like https://example.org", origin)
 		}
 		host := u.Hostname()
@@ -171,6 +171,9 @@ func (p *Passkey) Documents() map[string][]byte {
 // Stranded is why this relying party must not be, or nil: people would lose the only second step they have, because
 // theirs was made for another one.
 func (p *Passkey) Stranded(ctx context.Context) error {
+	if p.Rules.Use == Disabled { // theirs do not work anyway
+		return nil
+	}
 	people, party, err := p.astray(ctx)
 	if err != nil {
 		return err
@@ -181,7 +184,8 @@ func (p *Passkey) Stranded(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return !e.Void }) {
+		counts := func(e auth.Enrolment) bool { return !e.Void && slices.Contains(f.Rules.Factors, e.Kind) }
+		if !slices.ContainsFunc(f.Enrolled, counts) {
 			lost++
 		}
 	}
@@ -213,5 +217,11 @@ func (p *Passkey) approves(made *webauthn.Credential) error {
 // notApproved tells a refusal by the metadata from a response that does not verify.
 func notApproved(err error) bool {
 	var p *protocol.Error
-	return errors.As(err, &p) && p.Type == protocol.ErrMetadata.Type
+	for errors.As(err, &p) {
+		if p.Type == protocol.ErrMetadata.Type {
+			return true
+		}
+		err = p.Err // the library wraps one of its errors in another
+	}
+	return false
 }

@@ -79,78 +79,94 @@ func (p *Passkey) Enrolments(ctx context.Context, from auth.Reader, u auth.UserI
 // works is false for a passkey that was made for a relying party we are no more.
 func (p *Passkey) works(k passkey) bool { return k.party == p.Party.ID }
 
+// A finding is a response that was read, with the passkey it names: the zero one if there is none.
+type finding struct {
+	said *protocol.ParsedCredentialAssertionData
+	key  passkey
+}
+
+type foundKey struct{}
+
 // Find says whose passkey a response claims to come from.
-func (p *Passkey) Find(ctx context.Context, response auth.Secret) (auth.UserID, error) {
-	said, err := protocol.ParseCredentialRequestResponseBytes([]byte(response))
-	if err != nil {
-		return "", auth.ErrNotFound
+func (p *Passkey) Find(ctx context.Context, response auth.Secret) (context.Context, auth.User, error) {
+	f, err := p.find(ctx, response)
+	if errors.Is(err, auth.ErrWrong) || err == nil && f.key.id == "" {
+		err = auth.ErrNotFound
 	}
-	k, err := p.byCredential(ctx, p.DB, said.RawID)
-	return k.user, err
+	return context.WithValue(ctx, foundKey{}, f), f.key.owner, err
+}
+
+func (p *Passkey) find(ctx context.Context, response auth.Secret) (f finding, err error) {
+	if f, ok := ctx.Value(foundKey{}).(finding); ok {
+		return f, nil
+	}
+	if f.said, err = protocol.ParseCredentialRequestResponseBytes([]byte(response)); err != nil {
+		return f, unreadable
+	}
+	if f.key, err = p.byCredential(ctx, f.said.RawID); errors.Is(err, auth.ErrNotFound) {
+		err = nil
+	}
+	return f, err
 }
 
 // Verify checks a response: the steps of Web Authentication Level 3, section 7.2, with what security.md adds. The claim
 // notes the challenge as answered. A wrong response uses it up as well.
 func (p *Passkey) Verify(ctx context.Context, a auth.Attempt, response auth.Secret) (auth.Claim, error) {
-	said, err := protocol.ParseCredentialRequestResponseBytes([]byte(response))
+	f, err := p.find(ctx, response)
 	if err != nil {
-		return nil, unreadable
+		return nil, err
 	}
-	asked, err := decode(said.Response.CollectedClientData.Challenge)
+	asked, err := decode(f.said.Response.CollectedClientData.Challenge)
 	if err != nil {
 		return nil, unreadable
 	}
 	if err := p.answers(ctx, ceremony{asserting, a.User.ID}, asked); err != nil {
 		return nil, err
 	}
-	k, err := p.verify(ctx, a.User, said)
-	if errors.Is(err, auth.ErrWrong) {
+	if wrong := p.verify(ctx, a.User, f); wrong != nil {
 		burnt := p.DB.Tx(ctx, func(tx auth.Tx) error { return p.answer(ctx, tx, asked) })
 		if burnt != nil && !errors.Is(burnt, auth.ErrWrong) {
 			return nil, burnt
 		}
+		return nil, wrong
 	}
-	if err != nil {
-		return nil, err
-	}
-	shown, now := said.Response.AuthenticatorData, p.Clock()
+	shown, now := f.said.Response.AuthenticatorData, p.Clock()
 	return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
 		if err := p.answer(ctx, tx, asked); err != nil {
 			return auth.Proof{}, err
 		}
-		return prove(k.id, shown.Flags, now), p.use(ctx, tx, k.id, shown, now)
+		return prove(f.key.id, shown.Flags, now), p.use(ctx, tx, f.key.id, shown, now)
 	}, nil
 }
 
-func (p *Passkey) verify(ctx context.Context, who auth.User, said *protocol.ParsedCredentialAssertionData) (passkey, error) {
-	k, err := p.byCredential(ctx, p.DB, said.RawID)
+// verify says what is wrong with a response, or nil.
+func (p *Passkey) verify(ctx context.Context, who auth.User, f finding) error {
+	k, said := f.key, f.said.Response
 	switch {
-	case errors.Is(err, auth.ErrNotFound), err == nil && !p.works(k):
-		return k, unknown
-	case err != nil:
-		return k, err
-	case k.user != who.ID:
-		return k, foreign
-	case !slices.Contains(p.origins, said.Response.CollectedClientData.Origin): // the library folds case and ports
-		return k, elsewhere
+	case k.id == "" || !p.works(k):
+		return unknown
+	case k.owner.ID != who.ID:
+		return foreign
+	case !slices.Contains(p.origins, said.CollectedClientData.Origin): // the library folds case and ports
+		return elsewhere
 	}
 	uv := protocol.VerificationPreferred
 	if visit.Of(ctx).Pending.ID == "" { // passwordless or step-up
 		uv = protocol.VerificationRequired
-		if !said.Response.AuthenticatorData.Flags.HasUserVerified() {
-			return k, unverified
+		if !said.AuthenticatorData.Flags.HasUserVerified() {
+			return unverified
 		}
 	}
-	_, err = p.party.ValidateLogin(person{handle: k.handle, keys: []passkey{k}}, webauthn.SessionData{
-		Challenge: said.Response.CollectedClientData.Challenge, RelyingPartyID: p.Party.ID, UserID: k.handle, UserVerification: uv}, said)
+	_, err := p.party.ValidateLogin(person{handle: k.handle, keys: []passkey{k}}, webauthn.SessionData{
+		Challenge: said.CollectedClientData.Challenge, RelyingPartyID: p.Party.ID, UserID: k.handle, UserVerification: uv}, f.said)
 	if err != nil {
-		return k, invalid
+		return invalid
 	}
 	// The library only notes it. Zero means that an authenticator does not count.
-	if count := int64(said.Response.AuthenticatorData.Counter); count <= k.count && (count > 0 || k.count > 0) {
-		return k, cloned
+	if count := int64(said.AuthenticatorData.Counter); count <= k.count && (count > 0 || k.count > 0) {
+		return cloned
 	}
-	return k, nil
+	return nil
 }
 
 // Reset is auth.Resetter.

@@ -15,6 +15,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/user"
 )
 
 //go:embed schema
@@ -26,7 +27,7 @@ var Schema, _ = fs.Sub(embedded, "schema")
 // A passkey is one row, with the handle of its person.
 type passkey struct {
 	id                  auth.EnrolmentID
-	user                auth.UserID
+	owner               auth.User
 	handle              []byte
 	credential, key     []byte
 	party               string // relying party id
@@ -45,7 +46,7 @@ const columns = `k.id, k.user_id, p.handle, k.credential_id, k.public_key, k.rp_
 const tables = ` FROM passkeys k JOIN passkey_people p ON p.user_id = k.user_id `
 
 func (k *passkey) fields() []any {
-	return []any{&k.id, &k.user, &k.handle, &k.credential, &k.key, &k.party, &k.name, &k.aaguid, &k.format, &k.attestation, &k.transports,
+	return []any{&k.id, &k.owner.ID, &k.handle, &k.credential, &k.key, &k.party, &k.name, &k.aaguid, &k.format, &k.attestation, &k.transports,
 		&k.count, &k.eligible, &k.backedUp, db.Stamp(&k.added), db.Stamp(&k.used)}
 }
 
@@ -72,18 +73,11 @@ func (p *Passkey) all(ctx context.Context, from auth.Reader, u auth.UserID) ([]p
 	return db.Collect(rows, err, func(r *sql.Rows) (k passkey, err error) { return k, r.Scan(k.fields()...) })
 }
 
-// one is a passkey of a person, or auth.ErrNotFound.
-func (p *Passkey) one(ctx context.Context, from auth.Reader, u auth.UserID, id auth.EnrolmentID) (passkey, error) {
-	return scan(from.QueryRowContext(ctx, `SELECT `+columns+tables+`WHERE k.id = $1 AND k.user_id = $2`, id, u))
-}
-
-// byCredential is the passkey with an id that its authenticator chose, or auth.ErrNotFound.
-func (p *Passkey) byCredential(ctx context.Context, from auth.Reader, id []byte) (passkey, error) {
-	return scan(from.QueryRowContext(ctx, `SELECT `+columns+tables+`WHERE k.credential_id = $1`, id))
-}
-
-func scan(row *sql.Row) (k passkey, err error) {
-	if err = row.Scan(k.fields()...); errors.Is(err, sql.ErrNoRows) {
+// byCredential is the passkey with an id that its authenticator chose, with its whole owner, or auth.ErrNotFound.
+func (p *Passkey) byCredential(ctx context.Context, id []byte) (k passkey, err error) {
+	err = p.DB.QueryRowContext(ctx, `SELECT `+columns+`, `+user.Columns+tables+`JOIN users u ON u.id = k.user_id WHERE k.credential_id = $1`, id).
+		Scan(append(k.fields(), user.Fields(&k.owner)...)...)
+	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}
 	return k, err
@@ -120,7 +114,7 @@ func (p *Passkey) insert(ctx context.Context, tx auth.Tx, k passkey) error {
 	err := db.One(tx.ExecContext(ctx, `INSERT INTO passkeys (id, user_id, credential_id, public_key, rp_id, name, aaguid, format, attestation,
 		transports, sign_count, backup_eligible, backed_up, added_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (credential_id) DO NOTHING`,
-		k.id, k.user, k.credential, k.key, k.party, k.name, k.aaguid, k.format, k.attestation,
+		k.id, k.owner.ID, k.credential, k.key, k.party, k.name, k.aaguid, k.format, k.attestation,
 		k.transports, k.count, k.eligible, k.backedUp, db.Micros(k.added)))
 	if errors.Is(err, auth.ErrNotFound) {
 		return auth.ConflictError{Code: "passkey-known", Why: "This passkey is in use already."}
