@@ -256,7 +256,14 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 	name := e.Detail["name"]
 	switch e.Kind {
 	case auth.SessionStarted:
-		return "Signed in", false
+		var with []string
+		for _, kind := range strings.Fields(e.Detail["factors"]) {
+			with = append(with, a.called(auth.Kind(kind)))
+		}
+		if with == nil {
+			return "Signed in", false
+		}
+		return "Signed in with " + strings.Join(with, " and "), false
 	case auth.SessionEnded:
 		return "Signed out", false
 	case auth.SessionsEnded:

@@ -24,7 +24,7 @@ type Holder interface {
 func (a *Account) hold(h Holder) []web.Route {
 	about, noun := h.Holding(), h.Holding().Noun
 	return []web.Route{
-		web.On(visit.SignedIn, "GET "+about.Path+"/{id}/name", func(ctx context.Context, in Which) (Held, error) {
+		web.On(visit.SignedIn, "GET "+about.Path+"/{id}/name", func(ctx context.Context, in Naming) (Held, error) {
 			e, err := a.held(ctx, a.DB, h, in.ID)
 			return Held{e.ID, e.Name, in.New, about}, err
 		}, web.About{Does: "Show the name of one " + noun, Page: web.Dialog(files, "rename.html")}),
@@ -42,6 +42,9 @@ func (a *Account) hold(h Holder) []web.Route {
 
 type (
 	Which struct {
+		ID auth.EnrolmentID `path:"id"`
+	}
+	Naming struct {
 		ID  auth.EnrolmentID `path:"id"`
 		New bool             `json:"new,omitempty" doc:"it was added just now"`
 	}

@@ -28,11 +28,8 @@ func (c checkCommand) Run(e *env) error {
 		return unsafe
 	}
 	a, err := e.openWith(conf)
-	if err != nil && unsafe != nil {
-		return unsafe // most likely for what was just said
-	}
 	if err != nil {
-		return err
+		return errors.Join(err, unsafe)
 	}
 	defer a.Close()
 	if err := a.Site.Ready(e.ctx); err != nil {

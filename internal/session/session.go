@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"sallyport/internal/audit"
@@ -104,7 +105,7 @@ func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 	if err := s.bound(ctx, tx, u.ID); err != nil {
 		return auth.Session{}, nil, err
 	}
-	err := s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs)}})
+	err := s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs), "factors": kinds(proofs)}})
 	return began, visit.Cookies{visit.Issue(visit.SessionCookie, token), visit.Clear(visit.PendingCookie)}, err
 }
 
@@ -132,6 +133,15 @@ func (s *Store) RevokeOthers(ctx context.Context, tx auth.Tx, u auth.UserID, kee
 func joined(proofs []auth.Proof) string {
 	b, _ := json.Marshal(policy.AMR(proofs)) // strings
 	return string(b)
+}
+
+// kinds is what somebody proved, in order: "password totp".
+func kinds(proofs []auth.Proof) string {
+	var all []string
+	for _, p := range proofs {
+		all = append(all, string(p.Kind))
+	}
+	return strings.Join(all, " ")
 }
 
 type digest = [32]byte

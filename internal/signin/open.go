@@ -65,20 +65,18 @@ func underWay(ctx context.Context, anew bool) (bool, error) {
 	return v.Pending.ID != "", nil
 }
 
-// opened is a first step without a name. It counts against the address, and the person it claims to come from.
+// opened is a first step without a name. It counts against the address alone: whose it claims to be is no secret, and
+// strangers must not be able to use up somebody's guesses. What begins a sign-in so is not guessed in thirty tries.
 func (s *SignIn) opened(ctx context.Context, f web.Opener, in Opening) (Answer, error) {
 	found, who, err := f.Find(ctx, in.Response)
-	keys := []throttle.Key{throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address)}
-	switch {
-	case errors.Is(err, auth.ErrNotFound):
-		found = ctx
-	case err != nil:
+	if errors.Is(err, auth.ErrNotFound) {
+		found, err = ctx, nil
+	}
+	if err != nil {
 		return Answer{}, err
-	default:
-		keys = append(keys, throttle.CodeByAccount.For(string(who.ID)))
 	}
 	attempt, claim, err := roster.Attempt(found, f, in.Response, func(ctx context.Context) (auth.Attempt, error) {
-		return s.Throttle.Take(ctx, who, keys...)
+		return s.Throttle.Take(ctx, who, throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address))
 	})
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)

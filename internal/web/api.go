@@ -14,7 +14,7 @@ func (apiFace) read(req *http.Request, r *Route, _ *response) (all fields, err e
 	switch {
 	case req.Method == http.MethodGet || req.Method == http.MethodHead:
 		all, err = query(req, r.in)
-	case !r.in.body && req.ContentLength == 0:
+	case !r.in.needs && req.ContentLength == 0:
 		all = fields{}
 	default:
 		var b []byte

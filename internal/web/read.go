@@ -44,6 +44,7 @@ type plan struct {
 	fields []field
 	byName map[string]*field
 	body   bool // something is read from body or query
+	needs  bool // something of it may not be missing
 }
 
 type field struct {
@@ -97,6 +98,7 @@ func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
 			f.max = n
 		}
 		p.body = p.body || !f.path
+		p.needs = p.needs || !f.path && !f.mayMiss()
 		p.fields = append(p.fields, f)
 	}
 	for i := range p.fields {
