@@ -5,6 +5,9 @@ import "fmt"
 // growth asks whether anything costs more with very many people than with a few. Its numbers are milliseconds, so that
 // a ratio above 1 is what growth costs.
 func growth(b *bench) error {
+	if err := growthOfPasskeys(b); err != nil {
+		return err
+	}
 	few, err := b.world("few", b.few())
 	if err != nil {
 		return err

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -34,6 +38,8 @@ func beLimit(kind string, args []string) error {
 			argon2.IDKey([]byte(thePassword), []byte("sixteen bytes..."), price.Passes, price.Memory, price.Lanes, 32)
 			return nil
 		})
+	case "verifications":
+		return bareVerifications()
 	case "sqlite":
 		return bareSQLite(args[0])
 	case "postgres":
@@ -72,6 +78,25 @@ func answerRates(piece func(worker int) error) error {
 		}
 		fmt.Println(perSecond)
 	}
+}
+
+// bareVerifications checks one signature, over and over: ES256 is what passkeys sign with.
+func bareVerifications() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256([]byte("what an authenticator signs"))
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		return err
+	}
+	return answerRates(func(int) error {
+		if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
+			return errors.New("our own signature does not fit")
+		}
+		return nil
+	})
 }
 
 // bareSQLite inserts one row in each transaction, by way of the same driver with the same durability. SQLite has one

@@ -25,10 +25,11 @@ type node struct {
 
 // start runs `sallyport serve` on the data of a world, with its log in a file, and waits until it is ready.
 func (b *bench) start(w *world) (*node, error) {
-	address, err := freeAddress()
+	listen, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
+	address := strings.Replace(listen, "127.0.0.1", "localhost", 1)
 	logs, err := os.OpenFile(filepath.Join(b.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func (b *bench) start(w *world) (*node, error) {
 			cmd.Env = append(cmd.Env, set)
 		}
 	}
-	cmd.Env = append(cmd.Env, "SALLYPORT_URL=http://"+address, "SALLYPORT_LISTEN="+address, "SALLYPORT_DATABASE="+w.database,
+	cmd.Env = append(cmd.Env, "SALLYPORT_URL=http://"+address, "SALLYPORT_LISTEN="+listen, "SALLYPORT_DATABASE="+w.database,
 		"SALLYPORT_KEYS="+w.keys, "SALLYPORT_METRICS_LISTEN=off", "SALLYPORT_LOG_LEVEL=info")
 	began := time.Now()
 	if err := cmd.Start(); err != nil {

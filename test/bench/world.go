@@ -2,6 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -16,6 +21,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
 	"sallyport/internal/factor/password"
+	"sallyport/internal/factor/softkey"
 	"sallyport/internal/factor/totp"
 	"sallyport/internal/secret"
 	"sallyport/internal/visit"
@@ -28,12 +34,15 @@ type world struct {
 	sessions       []auth.Secret // tokens
 	pending        []auth.Secret // tokens of sign-ins that lack a code only, each of another person
 	used           atomic.Int64  // of pending
+	passkeys       int
+	key            *ecdsa.PrivateKey // of every passkey; the ids differ
 }
 
-// people are what a world is filled with. The last have an authenticator each; the others a password alone.
+// people are what a world is filled with. The first have a passkey each, the last an authenticator, and whoever is
+// between a password alone.
 type people struct {
-	postgres               bool
-	users, sessions, codes int
+	postgres                         bool
+	users, sessions, codes, passkeys int
 }
 
 const thePassword = "correct horse battery staple"
@@ -43,8 +52,8 @@ func (b *bench) world(name string, p people) (*world, error) {
 	if w := b.worlds[name]; w != nil {
 		return w, nil
 	}
-	b.say("  filling a database: %d users, %d sessions, %d sign-ins under way", p.users, p.sessions, p.codes)
-	w := &world{users: p.users, keys: filepath.Join(b.dir, name+".keys"), database: filepath.Join(b.dir, name+".db")}
+	b.say("  filling a database: %d users, %d sessions, %d sign-ins under way, %d passkeys", p.users, p.sessions, p.codes, p.passkeys)
+	w := &world{users: p.users, passkeys: p.passkeys, keys: filepath.Join(b.dir, name+".keys"), database: filepath.Join(b.dir, name+".db")}
 	if p.postgres {
 		if err := b.createDatabase(w, name); err != nil {
 			return nil, err
@@ -80,6 +89,23 @@ func (b *bench) createDatabase(w *world, name string) error {
 	return nil
 }
 
+// makeKey makes the key pair of all passkeys and returns its public half in COSE.
+func (w *world) makeKey() (public []byte, err error) {
+	if w.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, err
+	}
+	point, err := w.key.PublicKey.Bytes() // 4, x, y
+	if err != nil {
+		return nil, err
+	}
+	// RFC 9053 section 7.1: an EC2 key for ES256 on P-256.
+	return softkey.CBOR(softkey.Map{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]}), nil
+}
+
+// credential is the id of a passkey, as random as those of authenticators, and handle what they call its person.
+func credential(i int) []byte { id := sha256.Sum256(fmt.Append(nil, "passkey ", i)); return id[:] }
+func handle(i int) []byte     { id := sha512.Sum512(fmt.Append(nil, "person ", i)); return id[:] }
+
 func (w *world) fill(ctx context.Context, p people) error {
 	d, err := db.Open(ctx, w.database, 4)
 	if err != nil {
@@ -109,6 +135,10 @@ func (w *world) fill(ctx context.Context, p people) error {
 	for range p.codes {
 		w.pending = append(w.pending, secret.NewToken())
 	}
+	public, err := w.makeKey()
+	if err != nil {
+		return err
+	}
 	last := p.users - p.codes // the first with an authenticator
 	for _, t := range []struct {
 		into string
@@ -123,6 +153,11 @@ func (w *world) fill(ctx context.Context, p people) error {
 			row := fmt.Sprintf("totp%022d", i)
 			return []any{row, id(last + i), ring.Seal(seed, string(totp.Kind), row, "secret"), "Phone", true, 0, at}
 		}},
+		{`passkey_people (user_id, handle)`, p.passkeys, func(i int) []any { return []any{id(i), handle(i)} }},
+		{`passkeys (id, user_id, credential_id, public_key, rp_id, name, aaguid, format, attestation, transports, sign_count, backup_eligible, backed_up, added_at)`,
+			p.passkeys, func(i int) []any {
+				return []any{fmt.Sprintf("passkey%019d", i), id(i), credential(i), public, "localhost", "Phone", make([]byte, 16), "none", "none", "internal", 0, true, true, at}
+			}},
 		{`sessions (id, token_hash, user_id, security_epoch, proofs, started_at, last_seen_at, expires_at, fresh_until, address, browser)`, p.sessions, func(i int) []any {
 			key := secret.Digest(w.sessions[i])
 			return []any{fmt.Sprintf("session%019d", i), key[:], id(i % max(1, last)), 1, string(proofs), at, at, later, 0, "192.0.2.1", "bench"}

@@ -1,18 +1,22 @@
 package harness
 
 import (
+	"encoding/json"
+	"maps"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/internal/db/dbtest"
+	"sallyport/internal/factor/softkey"
 )
 
 // The names of the cookies.
 const (
 	SessionCookie = "__Host-session"
 	PendingCookie = "__Host-signin"
+	BrowserCookie = "__Host-passkey" // of a browser that was asked for a passkey
 )
 
 // Code is what an authenticator app shows at a time. It comes from oathtool, which shares no code with us.
@@ -78,4 +82,65 @@ func Enrol(t testing.TB, c *Client, password string) (secret string) {
 		t.Fatal("confirmation: ", status, answer)
 	}
 	return secret
+}
+
+// Ask is the options of the ceremony at a path.
+func Ask(t testing.TB, c *Client, path string, fields map[string]any) (options []byte) {
+	t.Helper()
+	if fields == nil {
+		fields = map[string]any{}
+	}
+	a := c.Call("POST", path+"/options", fields)
+	if a.Status != 200 {
+		t.Fatal("options at ", path, ": ", a)
+	}
+	return []byte(a.Body)
+}
+
+// Respond is what a key makes of options: a body to send, as often as wanted, with other fields beside the credential.
+func Respond(t testing.TB, k *softkey.Key, options []byte, fields map[string]any, lies ...softkey.Lie) (body map[string]any) {
+	t.Helper()
+	var create struct{ PubKeyCredParams []any }
+	if err := json.Unmarshal(options, &create); err != nil {
+		t.Fatal(err)
+	}
+	act := k.Get
+	if create.PubKeyCredParams != nil {
+		act = k.Create
+	}
+	credential, err := act(options, lies...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = map[string]any{"credential": json.RawMessage(credential)}
+	maps.Copy(body, fields)
+	return body
+}
+
+// Response is all of a ceremony but its last request.
+func Response(t testing.TB, c *Client, k *softkey.Key, path string, fields map[string]any, lies ...softkey.Lie) (body map[string]any) {
+	t.Helper()
+	return Respond(t, k, Ask(t, c, path, nil), fields, lies...)
+}
+
+// Ceremony is the whole of it.
+func Ceremony(t testing.TB, c *Client, k *softkey.Key, path string, fields map[string]any, lies ...softkey.Lie) Answer {
+	t.Helper()
+	return c.Call("POST", path, Response(t, c, k, path, fields, lies...))
+}
+
+// AddPasskey adds one to the account that is signed in, with a step-up if one is due.
+func AddPasskey(t testing.TB, c *Client, k *softkey.Key, password string) (id string) {
+	t.Helper()
+	if a := c.Call("POST", "/account/passkeys/options", map[string]any{}); a.Status == 403 {
+		if status, answer := c.API("POST", "/stepup/password", map[string]any{"password": password}); status != 200 {
+			t.Fatal("step-up: ", status, answer)
+		}
+	}
+	a := Ceremony(t, c, k, "/account/passkeys", map[string]any{"name": "passkey"})
+	var added struct{ ID string }
+	if err := json.Unmarshal([]byte(a.Body), &added); err != nil || a.Status != 200 || added.ID == "" {
+		t.Fatal("enrolment: ", a)
+	}
+	return added.ID
 }
