@@ -13,6 +13,11 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
+func busy(err error) bool {
+	var file *lite.Error
+	return errors.As(err, &file) && file.Code()&0xff == lib.SQLITE_BUSY
+}
+
 // Away is true for an error that says the database cannot do its work now: gone, full, read-only, too slow.
 // The same request may succeed later. A mistake in our SQL is not away.
 func Away(err error) bool {

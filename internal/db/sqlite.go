@@ -40,7 +40,7 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqlite, error) {
 		return nil, err
 	}
 	write.SetMaxOpenConns(2) // the writer's, and one to migrate with before it begins
-	if err := write.PingContext(ctx); err != nil {
+	if err := reach(ctx, write); err != nil {
 		write.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -52,6 +52,15 @@ func openSQLite(ctx context.Context, path string, conns int) (*sqlite, error) {
 	read.SetMaxOpenConns(conns)
 	read.SetMaxIdleConns(conns) // the default of 2 would open and close connections under load
 	return &sqlite{path, &reader{pool: read}, newWriter(write)}, nil
+}
+
+// reach opens the file. The first to open a new one turns it to WAL, and SQLite lets nobody else wait for that.
+func reach(ctx context.Context, pool *sql.DB) (err error) {
+	for late := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err = pool.PingContext(ctx); !busy(err) || time.Now().After(late) {
+			return err
+		}
+	}
 }
 
 // A reader keeps its statements prepared: the same few are asked all day.
