@@ -226,9 +226,14 @@ func (a *Account) switchMFA(ctx context.Context, tx auth.Tx, now auth.Session, o
 	return a.Trail.Record(ctx, tx, auth.Event{Kind: kind, User: now.User.ID})
 }
 
+// facts are of this moment: the visit may know the person from before their last act.
 func (a *Account) facts(ctx context.Context, from auth.Reader) (policy.Facts, error) {
 	now := visit.Of(ctx).Session
-	return a.Roster.Facts(ctx, from, now.User, now.Proofs)
+	u, err := a.Users.Get(ctx, from, now.User.ID)
+	if err != nil {
+		return policy.Facts{}, err
+	}
+	return a.Roster.Facts(ctx, from, u, now.Proofs)
 }
 
 // alone is what somebody has that signs in without the password, or "".

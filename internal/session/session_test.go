@@ -92,7 +92,7 @@ func each(t *testing.T, test func(t *testing.T, n *node)) {
 
 func (n *node) person(t *testing.T, name string) auth.User {
 	t.Helper()
-	u, err := n.users.Get(t.Context(), auth.UserID("id-"+name))
+	u, err := n.users.Get(t.Context(), n.db, auth.UserID("id-"+name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,15 +58,16 @@ func (s *StepUp) Keep(r *http.Request, v *visit.Visit) error {
 
 // next asks policy what a dangerous act needs in this session (U2, U3).
 func (s *StepUp) next(ctx context.Context, now auth.Session) (policy.Step, error) {
-	f, err := s.Roster.Facts(ctx, s.DB, now.User, now.Proofs)
-	if err != nil {
-		return policy.Step{}, err
+	f, first, err := s.facts(ctx, now)
+	return policy.StepUp(f, now.FreshUntil, first), err
+}
+
+func (s *StepUp) facts(ctx context.Context, now auth.Session) (f policy.Facts, first []auth.Enrolment, err error) {
+	if f, err = s.Roster.Facts(ctx, s.DB, now.User, now.Proofs); err != nil {
+		return policy.Facts{}, nil, err // which policy denies
 	}
-	first, err := s.Roster.First().Enrolments(ctx, s.DB, now.User.ID)
-	if err != nil {
-		return policy.Step{}, err
-	}
-	return policy.StepUp(f, now.FreshUntil, first), nil
+	first, err = s.Roster.First().Enrolments(ctx, s.DB, now.User.ID)
+	return f, first, err
 }
 
 // Routes is one proof for every factor, on both faces.
@@ -125,16 +126,12 @@ type (
 
 func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 	now := visit.Of(ctx).Session
-	fresh, err := s.next(ctx, now)
+	f, first, err := s.facts(ctx, now)
 	if err != nil {
 		return State{}, err
 	}
-	now.FreshUntil = time.Time{}
-	step, err := s.next(ctx, now)
-	if err != nil {
-		return State{}, err
-	}
-	out := State{Fresh: fresh.Need == policy.Nothing, Until: visit.Of(ctx).Session.FreshUntil,
+	step := policy.StepUp(f, time.Time{}, first)
+	out := State{Fresh: policy.StepUp(f, now.FreshUntil, first).Need == policy.Nothing, Until: now.FreshUntil,
 		Accepts: roster.Offers(step.Accepts), Window: int(s.Roster.Rules().StepUp.Minutes())}
 	for _, f := range s.factors() {
 		if some := roster.Of(f.Kind(), step.Accepts); len(some) > 0 {

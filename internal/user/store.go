@@ -40,8 +40,8 @@ func (s *Store) Find(ctx context.Context, login string) (auth.User, error) {
 }
 
 // Get is the user with an id, or auth.ErrNotFound.
-func (s *Store) Get(ctx context.Context, id auth.UserID) (auth.User, error) {
-	return one(s.db.QueryRowContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.id = $1`, id))
+func (s *Store) Get(ctx context.Context, from auth.Reader, id auth.UserID) (auth.User, error) {
+	return one(from.QueryRowContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.id = $1`, id))
 }
 
 // Each calls f for every user in order of login. An error of f ends it.

@@ -130,10 +130,10 @@ func TestANewUserHasAnAddressANameAndARole(t *testing.T) {
 	}
 }
 
-func each(t *testing.T, test func(t *testing.T, s *user.Store, tx func(func(auth.Tx) error) error)) {
+func each(t *testing.T, test func(t *testing.T, s *user.Store, d *db.DB, tx func(func(auth.Tx) error) error)) {
 	t.Helper()
 	dbtest.Each(t, []fs.FS{user.Schema}, func(t *testing.T, d *db.DB) {
-		test(t, user.NewStore(d), func(f func(auth.Tx) error) error { return d.Tx(t.Context(), f) })
+		test(t, user.NewStore(d), d, func(f func(auth.Tx) error) error { return d.Tx(t.Context(), f) })
 	})
 }
 
@@ -147,7 +147,7 @@ func person(t *testing.T, id, login string) auth.User {
 }
 
 func TestOneLoginBelongsToOnePerson(t *testing.T) {
-	each(t, func(t *testing.T, s *user.Store, tx func(func(auth.Tx) error) error) {
+	each(t, func(t *testing.T, s *user.Store, d *db.DB, tx func(func(auth.Tx) error) error) {
 		add := func(id, login string) error {
 			return tx(func(tx auth.Tx) error { return s.Add(t.Context(), tx, person(t, id, login)) })
 		}
@@ -168,14 +168,14 @@ func TestOneLoginBelongsToOnePerson(t *testing.T) {
 				t.Errorf("%q finds %+v, %v", login, u, err)
 			}
 		}
-		if _, err := s.Get(t.Context(), "2"); !errors.Is(err, auth.ErrNotFound) {
+		if _, err := s.Get(t.Context(), d, "2"); !errors.Is(err, auth.ErrNotFound) {
 			t.Error(err)
 		}
 	})
 }
 
 func TestOfManyWhoAreAddedAtOnceOneGetsTheLogin(t *testing.T) {
-	each(t, func(t *testing.T, s *user.Store, tx func(func(auth.Tx) error) error) {
+	each(t, func(t *testing.T, s *user.Store, d *db.DB, tx func(func(auth.Tx) error) error) {
 		var (
 			all  sync.WaitGroup
 			mu   sync.Mutex
@@ -203,7 +203,7 @@ func TestOfManyWhoAreAddedAtOnceOneGetsTheLogin(t *testing.T) {
 
 // R4: nothing but counting up, one by one, however many do it at once.
 func TestAnEpochOnlyCountsUp(t *testing.T) {
-	each(t, func(t *testing.T, s *user.Store, tx func(func(auth.Tx) error) error) {
+	each(t, func(t *testing.T, s *user.Store, d *db.DB, tx func(func(auth.Tx) error) error) {
 		u := person(t, "1", "ann@example.com")
 		if err := tx(func(tx auth.Tx) error { return s.Add(t.Context(), tx, u) }); err != nil {
 			t.Fatal(err)
@@ -226,7 +226,7 @@ func TestAnEpochOnlyCountsUp(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if got, err := s.Get(t.Context(), "1"); err != nil || got.Epoch != 21 {
+		if got, err := s.Get(t.Context(), d, "1"); err != nil || got.Epoch != 21 {
 			t.Error(got.Epoch, err)
 		}
 		if err := tx(func(tx auth.Tx) error { _, err := s.Bump(t.Context(), tx, "nobody"); return err }); !errors.Is(err, auth.ErrNotFound) {
@@ -235,7 +235,7 @@ func TestAnEpochOnlyCountsUp(t *testing.T) {
 		if err := tx(func(tx auth.Tx) error { return s.Disable(t.Context(), tx, "1") }); err != nil {
 			t.Error(err)
 		}
-		if got, _ := s.Get(t.Context(), "1"); got.Epoch != 22 || !got.Disabled {
+		if got, _ := s.Get(t.Context(), d, "1"); got.Epoch != 22 || !got.Disabled {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -243,7 +243,7 @@ func TestAnEpochOnlyCountsUp(t *testing.T) {
 
 // W2: a grace period begins once.
 func TestAGracePeriodBeginsOnce(t *testing.T) {
-	each(t, func(t *testing.T, s *user.Store, tx func(func(auth.Tx) error) error) {
+	each(t, func(t *testing.T, s *user.Store, d *db.DB, tx func(func(auth.Tx) error) error) {
 		if err := tx(func(tx auth.Tx) error { return s.Add(t.Context(), tx, person(t, "1", "ann@example.com")) }); err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +251,7 @@ func TestAGracePeriodBeginsOnce(t *testing.T) {
 			if err := tx(func(tx auth.Tx) error { return s.BeginGrace(t.Context(), tx, "1", due) }); err != nil {
 				t.Fatal(err)
 			}
-			if u, err := s.Get(t.Context(), "1"); err != nil || !u.MFADue.Equal(now.Add(time.Hour)) {
+			if u, err := s.Get(t.Context(), d, "1"); err != nil || !u.MFADue.Equal(now.Add(time.Hour)) {
 				t.Error(u.MFADue, err)
 			}
 		}
@@ -259,7 +259,7 @@ func TestAGracePeriodBeginsOnce(t *testing.T) {
 }
 
 func TestWhoIsNotThereCannotBeChanged(t *testing.T) {
-	each(t, func(t *testing.T, s *user.Store, tx func(func(auth.Tx) error) error) {
+	each(t, func(t *testing.T, s *user.Store, d *db.DB, tx func(func(auth.Tx) error) error) {
 		for name, change := range map[string]func(auth.Tx) error{
 			"rename":  func(tx auth.Tx) error { return s.Rename(t.Context(), tx, "nobody", "x") },
 			"disable": func(tx auth.Tx) error { return s.Disable(t.Context(), tx, "nobody") },

@@ -96,7 +96,7 @@ func each(t *testing.T, test func(t *testing.T, k *desk)) {
 
 func (k *desk) person(t *testing.T, name string) auth.User {
 	t.Helper()
-	u, err := k.users.Get(t.Context(), auth.UserID("id-"+name))
+	u, err := k.users.Get(t.Context(), k.DB, auth.UserID("id-"+name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (p *phone) wait(d time.Duration) {
 // as is a visit of somebody in one of their sessions.
 func (p *phone) as(t *testing.T, name, session string) context.Context {
 	t.Helper()
-	u, err := p.users.Get(t.Context(), auth.UserID("id-"+name))
+	u, err := p.users.Get(t.Context(), p.DB, auth.UserID("id-"+name))
 	if err != nil {
 		t.Fatal(err)
 	}
