@@ -20,6 +20,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/user"
+	"sallyport/internal/visit"
 )
 
 // A Subject is a factor as the suite sees it.
@@ -29,7 +30,7 @@ type Subject struct {
 	// New makes it, once for each test. The clock is the suite's.
 	New func(t *testing.T, d *db.DB, clock func() time.Time) auth.Factor
 	// Enrol sets it up for somebody and returns what they would type now. Asked again after Next has passed, that is a
-	// response which was not used yet.
+	// response which was not used yet. A factor that asks before it is answered does so [Within] their sign-in.
 	Enrol func(t *testing.T, f auth.Factor, u auth.User) (right func() auth.Secret)
 	// Next is how long it takes until there is another right response.
 	Next time.Duration
@@ -119,8 +120,13 @@ func (b *bench) person(t *testing.T, name string) auth.User {
 	return u
 }
 
+// Within is a visit in the middle of somebody's sign-in, always the same one. There the suite has all responses verified.
+func Within(ctx context.Context, u auth.User) context.Context {
+	return visit.With(ctx, &visit.Visit{Pending: auth.Pending{ID: "the sign-in of " + string(u.ID), User: u}})
+}
+
 func (b *bench) verify(ctx context.Context, u auth.User, response auth.Secret) (auth.Claim, error) {
-	return b.factor.Verify(ctx, auth.Attempt{User: u, Left: 3}, response)
+	return b.factor.Verify(Within(ctx, u), auth.Attempt{User: u, Left: 3}, response)
 }
 
 // claim is Verify of a response that must be right.

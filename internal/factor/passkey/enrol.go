@@ -55,7 +55,7 @@ func (p *Passkey) options(ctx context.Context, to purpose) (web.Challenge, error
 		Challenge: challenge, Parameters: algorithms, Timeout: int(challengeLife.Milliseconds()), CredentialExcludeList: has,
 		// Preferred, not required: a key that cannot keep an account or ask for a PIN is a second step all the same.
 		AuthenticatorSelection: protocol.AuthenticatorSelection{ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred},
-		Attestation:            p.party.Config.AttestationPreference,
+		Attestation:            p.party.making.Config.AttestationPreference,
 	})
 	return web.Challenge{Cookies: issued, JSON: b}, err
 }
@@ -93,7 +93,7 @@ func (p *Passkey) made(ctx context.Context, who auth.User, response auth.Secret)
 	if m.by == upgrading { // nobody touches anything then
 		session.Mediation = protocol.MediationConditional
 	}
-	made, err := p.party.CreateCredential(person{handle: handle}, session, said)
+	made, err := p.party.making.CreateCredential(person{handle: handle}, session, said)
 	switch {
 	case err != nil && notApproved(err):
 		return m, errNotApproved
@@ -132,11 +132,15 @@ func sound(key []byte) bool {
 
 // createdBy says what a challenge for a new passkey was made for.
 func (p *Passkey) createdBy(ctx context.Context, who auth.User, challenge []byte) (purpose, error) {
-	err := p.answers(ctx, ceremony{creating, who.ID}, challenge)
-	if errors.Is(err, unasked) && p.answers(ctx, ceremony{upgrading, who.ID}, challenge) == nil {
-		return upgrading, nil
+	for _, by := range []purpose{creating, upgrading} {
+		switch err := p.answers(ctx, ceremony{by, who.ID}, challenge); {
+		case err == nil:
+			return by, nil
+		case !errors.Is(err, unasked):
+			return "", err
+		}
 	}
-	return creating, err
+	return "", unasked
 }
 
 // transports keeps what browsers may be told again.
@@ -166,6 +170,9 @@ func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) err
 		return Added{}, err
 	}
 	k, err := p.made(ctx, who, in.Response)
+	if errors.Is(err, auth.ErrWrong) && k.by != "" {
+		err = p.burn(ctx, k.asked, err)
+	}
 	if err != nil {
 		return Added{}, p.Trail.Failed(ctx, auth.FactorFailed, who.ID, Kind, err)
 	}

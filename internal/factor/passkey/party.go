@@ -50,33 +50,39 @@ type Rules struct {
 	Root         string   // certificate that signs the file, base64 DER; empty: FIDO's own
 }
 
+// A relying party as the library has it, twice: what is made may have to prove more than what is used.
+type relying struct{ making, using *webauthn.WebAuthn }
+
 // open says what is wrong with a party, in words for who configures it.
-func (p Party) open(r Rules) (*webauthn.WebAuthn, error) {
+func (p Party) open(r Rules) (both relying, err error) {
 	if r.Use == Disabled {
-		return nil, nil
+		return both, nil
 	}
 	if err := p.check(); err != nil {
-		return nil, err
+		return both, err
 	}
-	c := &webauthn.Config{RPID: p.ID, RPDisplayName: p.Name, RPOrigins: p.origins(),
+	making := webauthn.Config{RPID: p.ID, RPDisplayName: p.Name, RPOrigins: p.origins(),
 		AttestationPreference: protocol.PreferNoAttestation,
 		// Browsers and password managers add outputs that nobody asked for.
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	}
 	if _, err := ids(r.Allowed); err != nil {
-		return nil, fmt.Errorf("passkeys.allowed_aaguids: %w", err)
+		return both, fmt.Errorf("passkeys.allowed_aaguids: %w", err)
 	}
 	if _, err := ids(r.Denied); err != nil {
-		return nil, fmt.Errorf("passkeys.denied_aaguids: %w", err)
+		return both, fmt.Errorf("passkeys.denied_aaguids: %w", err)
 	}
+	using := making
 	if r.Metadata != "" {
-		var err error
-		if c.MDS, err = readMetadata(r.Metadata, r.Root); err != nil {
-			return nil, fmt.Errorf("passkeys.metadata %s: %w", r.Metadata, err)
+		if making.MDS, using.MDS, err = readMetadata(r.Metadata, r.Root); err != nil {
+			return both, fmt.Errorf("passkeys.metadata %s: %w", r.Metadata, err)
 		}
-		c.AttestationPreference = protocol.PreferDirectAttestation
+		making.AttestationPreference = protocol.PreferDirectAttestation
 	}
-	return webauthn.New(c)
+	if both.making, err = webauthn.New(&making); err == nil {
+		both.using, err = webauthn.New(&using)
+	}
+	return both, err
 }
 
 // origins are all that a passkey of ours may be used at.
@@ -124,11 +130,13 @@ func ids(texts []string) (all []uuid.UUID, err error) {
 	return all, nil
 }
 
-// readMetadata reads what the FIDO alliance says of authenticators: https://fidoalliance.org/metadata/.
-func readMetadata(path, root string) (metadata.Provider, error) {
+// readMetadata reads what the FIDO alliance says of authenticators: https://fidoalliance.org/metadata/. Making asks for
+// proof of a model that is known and in good standing. Using asks only that a model that is known has not lost it, so that
+// keys from before this mode go on working.
+func readMetadata(path, root string) (making, using metadata.Provider, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
 	if root != "" {
@@ -136,18 +144,24 @@ func readMetadata(path, root string) (metadata.Provider, error) {
 	}
 	d, err := metadata.NewDecoder(options...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	payload, err := d.DecodeBytes(b)
 	if err != nil {
-		return nil, fmt.Errorf("it is not signed by FIDO, or is broken: %w", err)
+		return nil, nil, fmt.Errorf("it is not signed by FIDO, or is broken: %w", err)
 	}
 	known, err := d.Parse(payload)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return memory.New(memory.WithMetadata(known.ToMap()), memory.WithValidateEntry(true), memory.WithValidateEntryPermitZeroAAGUID(false),
-		memory.WithValidateTrustAnchor(true), memory.WithValidateStatus(true), memory.WithValidateAttestationTypes(true))
+	strict := func(yes bool) (metadata.Provider, error) {
+		return memory.New(memory.WithMetadata(known.ToMap()), memory.WithValidateStatus(true), memory.WithValidateEntry(yes),
+			memory.WithValidateEntryPermitZeroAAGUID(!yes), memory.WithValidateTrustAnchor(yes), memory.WithValidateAttestationTypes(yes))
+	}
+	if making, err = strict(true); err == nil {
+		using, err = strict(false)
+	}
+	return making, using, err
 }
 
 // Documents are what browsers and password managers ask of a site about passkeys.

@@ -33,7 +33,7 @@ const Kind auth.Kind = "passkey"
 // Passkey verifies passkeys and keeps them.
 type Passkey struct {
 	Parts
-	party   *webauthn.WebAuthn // nil where passkeys are disabled
+	party   relying // empty where passkeys are disabled
 	origins []string
 	answers func(ctx context.Context, c ceremony, challenge []byte) error // see accepts
 }
@@ -124,11 +124,7 @@ func (p *Passkey) Verify(ctx context.Context, a auth.Attempt, response auth.Secr
 		return nil, err
 	}
 	if wrong := p.verify(ctx, a.User, f); wrong != nil {
-		burnt := p.DB.Tx(ctx, func(tx auth.Tx) error { return p.answer(ctx, tx, asked) })
-		if burnt != nil && !errors.Is(burnt, auth.ErrWrong) {
-			return nil, burnt
-		}
-		return nil, wrong
+		return nil, p.burn(ctx, asked, wrong)
 	}
 	shown, now := f.said.Response.AuthenticatorData, p.Clock()
 	return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
@@ -143,7 +139,7 @@ func (p *Passkey) Verify(ctx context.Context, a auth.Attempt, response auth.Secr
 func (p *Passkey) verify(ctx context.Context, who auth.User, f finding) error {
 	k, said := f.key, f.said.Response
 	switch {
-	case k.id == "" || !p.works(k):
+	case k.id == "" || !p.works(k) || p.Rules.Use == Disabled:
 		return unknown
 	case k.owner.ID != who.ID:
 		return foreign
@@ -157,7 +153,7 @@ func (p *Passkey) verify(ctx context.Context, who auth.User, f finding) error {
 			return unverified
 		}
 	}
-	_, err := p.party.ValidateLogin(person{handle: k.handle, keys: []passkey{k}}, webauthn.SessionData{
+	_, err := p.party.using.ValidateLogin(person{handle: k.handle, keys: []passkey{k}}, webauthn.SessionData{
 		Challenge: said.CollectedClientData.Challenge, RelyingPartyID: p.Party.ID, UserID: k.handle, UserVerification: uv}, f.said)
 	if err != nil {
 		return invalid

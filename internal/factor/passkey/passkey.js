@@ -43,23 +43,33 @@ document.addEventListener('submit', async (event) => {
   form.dataset.asking = 'yes';
   for (const clear of [say, tell]) clear(form, '');
   input.value = await respond(form, input.dataset.passkey);
-  if (input.value && form.matches('[data-stepup]')) form.requestSubmit();
-  else if (input.value) await finish(form);
+  const leaves = input.value && await hand(form);
   input.value = ''; // a response works once
+  if (leaves) return;
   delete form.dataset.asking;
+  if ('fresh' in form.dataset) form.dataset.fresh = ''; // the proof may be over by the next time
   restart();
 }, true);
 
-// finish sends a response over the API and goes where that leads.
-async function finish(form) {
+// hand gives a response to the server. It is true once another page comes.
+async function hand(form) {
+  if (form.matches('[data-stepup]')) { form.requestSubmit(); return false; }
+  if (form.hasAttribute('action')) return finish(form);
+  form.submit(); // a second step: if the sign-in is over, the page that comes says why and knows where it was going
+  return true;
+}
+
+// finish sends a response over the API and goes where that leads. It is false if the server refuses.
+async function finish(form, quiet = false) {
   form.addEventListener('refused', (e) => { if (e.detail.message === 'passkey.unknown') forget(form); }, { once: true });
   const { password, ...fields } = fieldsOf(form); // a password comes before, with the question
-  const done = await call(form, '', fields);
-  delete form.dataset.fresh;
-  if (!done) return;
-  if (!document.querySelector('[data-passkeys]')) { location.assign(done.next); return; }
+  const done = await call(form, '', fields, quiet);
+  if (!done) return false;
+  if (!document.querySelector('[data-passkeys]')) { location.assign(done.next); return true; }
+  form.closest('dialog')?.close('done');
   await openDialog(done.next); // a name for the new one, on the Security page
   location.assign('/account/security');
+  return true;
 }
 
 // respond runs a ceremony and returns the response as JSON text, or '' once it is said what went wrong.
@@ -107,10 +117,10 @@ async function autofill() {
 }
 
 // use finishes a form with what a browser gave by itself.
-async function use(form, answer) {
+async function use(form, answer, quiet = false) {
   const input = form.querySelector('input[data-passkey]');
   input.value = JSON.stringify(answer);
-  await finish(form);
+  await finish(form, quiet);
   input.value = '';
 }
 
@@ -123,7 +133,7 @@ async function upgrade(form) {
   if (!options) return;
   const stop = passkeys.waiting = new AbortController();
   const made = await ceremony('create', options, { mediation: 'conditional', signal: stop.signal }).catch(() => null);
-  if (made) await use(form, made); // if not, the person may still ask for it
+  if (made) await use(form, made, true); // if not, the person may still ask for it
 }
 
 // forget tells the provider of a passkey that we do not know it any more.
@@ -148,16 +158,27 @@ async function current() {
   await signal('signalCurrentUserDetails', { ...common, name: mine.login, displayName: mine.name || mine.login });
 }
 
+// withdraw takes away what this browser cannot do, and says so where that leaves a question without its answer.
+function withdraw(root) {
+  for (const link of root.querySelectorAll('[data-passkeys] a.needs-js')) link.hidden = true;
+  for (const input of root.querySelectorAll('input[data-passkey]')) {
+    const offer = input.closest('.needs-js');
+    for (const none of offer ? [offer] : input.form.querySelectorAll('.button.needs-js:not([aria-controls])')) none.hidden = true;
+    if (!offer) tell(input.form, globalThis.isSecureContext ? said.unsupported : said.insecure);
+  }
+}
+
 if (passkeys.capable) { // a hint for the server, worth nothing else: it offers passkeys to browsers that can make them
   document.cookie = 'passkeys=yes; path=/; samesite=lax' + (location.protocol === 'https:' ? '; secure' : '');
 } else {
-  for (const input of document.querySelectorAll('input[data-passkey]')) {
-    const offer = input.closest('.needs-js');
-    if (offer) offer.hidden = true;
-    else tell(input.form, globalThis.isSecureContext ? said.unsupported : said.insecure);
-  }
+  withdraw(document);
+  document.addEventListener('opened', (e) => withdraw(e.target));
 }
-addEventListener('pageshow', (e) => { if (e.persisted) restart(); });
+addEventListener('pageshow', (e) => { // out of the back-forward cache it has not asked anything yet
+  if (!e.persisted) return;
+  for (const form of document.forms) delete form.dataset.asking;
+  restart();
+});
 restart();
 const offered = document.querySelector('form[data-upgrade]');
 if (offered) upgrade(offered);

@@ -158,6 +158,15 @@ func (p *Passkey) answer(ctx context.Context, tx auth.Tx, challenge []byte) erro
 	return err
 }
 
+// burn uses up the challenge of a wrong response, and returns what was wrong with it.
+func (p *Passkey) burn(ctx context.Context, challenge []byte, wrong error) error {
+	err := p.DB.Tx(ctx, func(tx auth.Tx) error { return p.answer(ctx, tx, challenge) })
+	if err != nil && !errors.Is(err, auth.ErrWrong) {
+		return err
+	}
+	return wrong
+}
+
 // offer opens an offer to a session, unless the person is to be left alone still.
 func (p *Passkey) offer(ctx context.Context, tx auth.Tx, began auth.Session, open, quiet time.Time) error {
 	return db.One(tx.ExecContext(ctx, `INSERT INTO passkey_offers (user_id, session_id, open_until, quiet_until) VALUES ($1, $2, $3, $4)
