@@ -162,6 +162,7 @@ func TestTheVectorsOfTheSpecification(t *testing.T) {
 				err := d.run(t, v)
 				if slices.Contains(nobodysMake, v.ID) {
 					refused(t, err, invalid)
+					d.unheard(t)
 					err = d.run(t, v.unattested())
 				}
 				if notOurs[v.ID] != "" {
