@@ -24,23 +24,32 @@ func (k *walk) signIn(t *rapid.T, b *browser, well bool) {
 	if password != p.password || p.gone {
 		if password != "" { // an empty field is no guess
 			p.passwords++
+			k.wrongs++
 		}
 		k.same(t, "a wrong password", false, a)
 		return
 	}
 	need := k.needs(p)
 	if need == "signed_in" {
-		if k.rule() == "required" && len(p.apps) == 0 && p.due.IsZero() {
+		if k.rule() == "required" && p.factors() == 0 && p.due.IsZero() {
 			p.due = k.now().Add(time.Duration(k.config.Policy.GraceDays) * 24 * time.Hour)
 		}
-		k.began(t, a, former, p, "password")
+		k.began(t, b, a, former, p, "password")
 		return
 	}
 	token, next := a.cookies[pendingCookie], a.field("next")+a.location
-	if token == "" || a.cookies[sessionCookie] != "" || next != map[string]string{"second_factor": "/signin/totp", "enrolment": "/signin/enrol"}[need] {
+	if token == "" || a.cookies[sessionCookie] != "" || next != map[string]string{"second_factor": "/signin/" + strongest(p), "enrolment": "/signin/enrol"}[need] {
 		t.Fatalf("want %s: %v", need, a)
 	}
 	k.pendings[token] = &underway{who: p, need: need, expires: k.now().Add(10 * time.Minute), epoch: p.epoch}
+}
+
+// strongest is what the second step begins with (S3).
+func strongest(p *walker) string {
+	if len(p.keys) > 0 {
+		return "passkey"
+	}
+	return "totp"
 }
 
 const malformed = "12345"
@@ -117,7 +126,7 @@ func (k *walk) code(t *rapid.T, b *browser, well bool) {
 	}
 	k.burn(t, one, step)
 	p.over = true
-	k.began(t, a, former, p.who, "password", "totp")
+	k.began(t, b, a, former, p.who, "password", "totp")
 }
 
 // enrol starts an authenticator, and confirms it or not.
@@ -208,7 +217,7 @@ func (k *walk) confirm(t *rapid.T, b *browser, at, id, key string, who *walker, 
 	}
 	p.over = true
 	k.bump(who, nil)
-	k.began(t, a, former, who, "password", "totp")
+	k.began(t, b, a, former, who, "password", "totp")
 }
 
 func (k *walk) stepUp(t *rapid.T, b *browser, well bool) {
@@ -218,15 +227,14 @@ func (k *walk) stepUp(t *rapid.T, b *browser, well bool) {
 		who = s.who
 	}
 	kind := rapid.SampledFrom([]string{"password", "totp"}).Draw(t, "factor")
-	if well && (len(who.apps) == 0 || s != nil && !slices.Contains(s.proved, "totp")) {
+	if well && (len(who.apps) == 0 || s != nil && !two(s.proved)) {
 		kind = map[bool]string{true: "totp", false: "password"}[len(who.apps) > 0]
 	}
 	if kind == "password" {
 		password := pick(t, well, "password", who.password, who.password, "wrong horse battery")
 		a := send(t, b, "POST", "/stepup/password", "password", string(password))
-		two := s != nil && slices.Contains(s.proved, "totp")
 		switch {
-		case !k.alive(s), len(who.apps) > 0 && !two: // U2, R7
+		case !k.alive(s), who.factors() > 0 && !two(s.proved): // U2, R7
 			k.same(t, "to step up with a password that is not enough", false, a)
 		case k.excused(t, a, who.passwords, 10):
 		case password != who.password:
@@ -274,13 +282,16 @@ func (k *walk) remove(t *rapid.T, b *browser, well bool) {
 	if well && s != nil {
 		of = s.who
 	}
-	if len(of.apps) == 0 {
+	switch {
+	case of.factors() == 0:
 		t.Skip("none")
+	case len(of.apps) == 0, len(of.keys) > 0 && rapid.Bool().Draw(t, "a passkey"):
+		k.removeKey(t, b, of, s)
+		return
 	}
 	one := rapid.SampledFrom(of.apps).Draw(t, "authenticator")
 	a := send(t, b, "DELETE", "/account/totp/"+one.id)
-	last := len(of.apps) == 1 && k.isOn(of) && (k.rule() == "required" || k.config.Policy.LastFactor == "refuse") // F2
-	want := k.isFresh(s) && s.who == of && !last
+	want := k.isFresh(s) && s.who == of && !k.isLast(of)
 	k.same(t, "to remove an authenticator", want, a)
 	if want {
 		of.apps = slices.DeleteFunc(slices.Clone(of.apps), func(o *authenticator) bool { return o == one })
@@ -388,7 +399,7 @@ func (k *walk) reset(t *rapid.T) {
 	}
 	p := rapid.SampledFrom(k.people).Draw(t, "whom")
 	k.resetMFA(t, p.user.ID)
-	p.apps, p.begun, p.codes, p.setups = nil, map[string]string{}, 0, 0
+	p.apps, p.keys, p.begun, p.codes, p.setups = nil, nil, map[string]string{}, 0, 0
 	k.bump(p, nil)
 }
 

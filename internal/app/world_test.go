@@ -59,12 +59,20 @@ func worldOn(t *testing.T, address string, change ...func(*config.Config)) *worl
 // restart is the same server, started anew.
 func (w *world) restart(t *testing.T) {
 	t.Helper()
+	if err := w.start(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start says why a server does not start.
+func (w *world) start(t *testing.T) error {
 	a, err := app.New(t.Context(), w.config, w.now, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	t.Cleanup(func() { a.Close() })
 	w.App = a
+	return nil
 }
 
 // inWorlds runs a test on both databases.
@@ -92,6 +100,7 @@ func (w *world) wait(d time.Duration) {
 
 func required(c *config.Config) { c.Policy.MFA = "required" }
 func mfaOff(c *config.Config)   { c.Policy.MFA = "off" }
+func warn(c *config.Config)     { c.Policy.LastFactor = "warn" }
 
 // A tester is *testing.T or *rapid.T.
 type tester interface {
@@ -143,6 +152,21 @@ func (w *world) disable(t tester, u auth.UserID) {
 	}
 }
 
+// events are the details of what happened to a person, of one kind. Nobody is "".
+func (w *world) events(t tester, u auth.UserID, kind auth.EventKind) (details []map[string]string) {
+	t.Helper()
+	all, err := w.Trail.Recent(visitless, u, 1000)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for _, e := range all {
+		if e.Kind == kind {
+			details = append(details, e.Detail)
+		}
+	}
+	return details
+}
+
 // A browser keeps cookies and has an address of its own.
 type browser struct {
 	w       *world
@@ -180,7 +204,7 @@ func (a answer) problem() string {
 }
 
 func (b *browser) send(method, path, mime, body string) answer {
-	r := httptest.NewRequest(method, "http://localhost:8080"+path, strings.NewReader(body))
+	r := httptest.NewRequest(method, b.w.config.URL+path, strings.NewReader(body))
 	r.RemoteAddr = b.address + ":4711"
 	if method != "GET" {
 		r.Header.Set("Content-Type", mime)
