@@ -77,6 +77,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := rules.Check([]auth.Kind{passkey.Kind, totp.Kind}); err != nil {
 		return nil, err
 	}
+	if rules.MFA != policy.Off && len(rules.Factors) == 0 && len(c.Policy.Factors) > 0 {
+		return nil, errors.New("passkeys.use is disabled and policy.factors names nothing else, so passwords alone would open the accounts of people with passkeys: name another factor, or set policy.mfa to off")
+	}
 	keys, err := secret.OpenKeys(c.KeysPath())
 	if err != nil {
 		return nil, err

@@ -327,3 +327,16 @@ func TestPasskeysCanBeAddedAtTheSignInAlone(t *testing.T) {
 		}
 	}, addAtSignIn, keepsMFA)
 }
+
+// P8: rules under which the passwords of people with passkeys would be enough are refused.
+func TestPasskeysAreNotDisabledWhereNothingElseCounts(t *testing.T) {
+	w := inSQLite(t, passkeysOff)
+	w.config.Policy.Factors = []string{"passkey"}
+	if err := w.start(t); err == nil || !strings.Contains(err.Error(), "policy.factors") {
+		t.Errorf("%v", err)
+	}
+	w.config.Policy.MFA = "off"
+	if err := w.start(t); err != nil {
+		t.Error(err)
+	}
+}

@@ -151,7 +151,7 @@ func (f *field) set(to reflect.Value, s sent) string {
 		if s.kind == 'f' && !json.Valid([]byte(s.text)) {
 			return "must be JSON"
 		}
-		if f.secret && s.kind != 'f' && s.kind != 'o' {
+		if f.secret && (s.kind != 'f' && s.kind != 'o' || !strings.HasPrefix(strings.TrimLeft(s.text, " \t\r\n"), "{")) {
 			return "must be an object"
 		}
 		if f.secret {

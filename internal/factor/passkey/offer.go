@@ -74,8 +74,8 @@ func (p *Passkey) decline(ctx context.Context, in Declined) (web.Onward, error) 
 	if in.Never {
 		quiet = p.Clock().AddDate(100, 0, 0)
 	}
-	err := p.DB.Tx(ctx, func(tx auth.Tx) error { return p.take(ctx, tx, visit.Of(ctx).Session, quiet) })
-	if errors.Is(err, auth.ErrForbidden) { // it is over anyway
+	err := p.DB.Tx(ctx, func(tx auth.Tx) error { return p.refuse(ctx, tx, visit.Of(ctx).Session, quiet) })
+	if errors.Is(err, auth.ErrForbidden) { // it was answered before
 		err = nil
 	}
 	return web.Onward{Next: p.Sites.Safe(in.ReturnTo)}, err

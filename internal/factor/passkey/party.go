@@ -203,8 +203,12 @@ func (p *Passkey) Stranded(ctx context.Context) error {
 			lost++
 		}
 	}
+	who := fmt.Sprintf("%d people have", lost)
+	if lost == 1 {
+		who = "1 person has"
+	}
 	if lost > 0 {
-		return fmt.Errorf("passkeys.rp_id is %q, but %d people have nothing but passkeys for %q, which would stop working: set it back, see docs/operate/relying-party.md", p.Party.ID, lost, party)
+		return fmt.Errorf("passkeys.rp_id is %q, but %s nothing but passkeys for %q, which would stop working: set it back, see docs/operate/relying-party.md", p.Party.ID, who, party)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ function inWords(error, act) {
 // Before every other listener: a form waits for its response, then goes its usual way.
 document.addEventListener('submit', async (event) => {
   const form = event.target, input = form.querySelector('input[data-passkey]');
-  if (!input || input.value || form.matches('[data-fresh]') && form.dataset.fresh !== 'now') return;
+  if (!input || input.value && form.matches('[data-stepup]') || form.matches('[data-fresh]') && form.dataset.fresh !== 'now') return;
   event.preventDefault();
   event.stopImmediatePropagation();
   if (form.dataset.asking) return;
@@ -118,10 +118,15 @@ async function autofill() {
 
 // use finishes a form with what a browser gave by itself.
 async function use(form, answer, quiet = false) {
+  if (form.dataset.asking) return; // the person was faster
   const input = form.querySelector('input[data-passkey]');
+  form.dataset.asking = 'yes';
   input.value = JSON.stringify(answer);
-  await finish(form, quiet);
+  const leaves = await finish(form, quiet);
   input.value = '';
+  if (leaves) return;
+  delete form.dataset.asking;
+  restart();
 }
 
 const restart = () => { autofill().catch(() => {}); };

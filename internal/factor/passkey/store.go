@@ -186,20 +186,29 @@ func (p *Passkey) offered(ctx context.Context, now auth.Session) error {
 	return err
 }
 
-// take ends an offer, once, and says how long to be quiet now.
+// take takes an offer up, once, and says until when to be quiet now.
 func (p *Passkey) take(ctx context.Context, tx auth.Tx, now auth.Session, quiet time.Time) error {
-	err := db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $4
-		WHERE user_id = $1 AND session_id = $2 AND open_until > $3`, now.User.ID, now.ID, db.Micros(p.Clock()), db.Micros(quiet)))
+	return forbiddenIfGone(db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $4
+		WHERE user_id = $1 AND session_id = $2 AND open_until > $3`, now.User.ID, now.ID, db.Micros(p.Clock()), db.Micros(quiet))))
+}
+
+// refuse ends an offer, also one that is over its time: that somebody wants no other holds.
+func (p *Passkey) refuse(ctx context.Context, tx auth.Tx, now auth.Session, quiet time.Time) error {
+	return forbiddenIfGone(db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $3
+		WHERE user_id = $1 AND session_id = $2`, now.User.ID, now.ID, db.Micros(quiet))))
+}
+
+func forbiddenIfGone(err error) error {
 	if errors.Is(err, auth.ErrNotFound) {
 		return auth.ErrForbidden
 	}
 	return err
 }
 
-// astray lists the people who have passkeys, but none for this relying party, and for which one theirs are.
+// astray lists the people, but for the disabled, who have passkeys, but none for this relying party, and for which one theirs are.
 func (p *Passkey) astray(ctx context.Context) (people []auth.UserID, party string, err error) {
-	rows, err := p.DB.QueryContext(ctx, `SELECT DISTINCT k.user_id, k.rp_id FROM passkeys k WHERE k.rp_id <> $1
-		AND NOT EXISTS (SELECT 1 FROM passkeys o WHERE o.user_id = k.user_id AND o.rp_id = $1) ORDER BY k.user_id`, p.Party.ID)
+	rows, err := p.DB.QueryContext(ctx, `SELECT DISTINCT k.user_id, k.rp_id FROM passkeys k JOIN users u ON u.id = k.user_id
+		WHERE k.rp_id <> $1 AND NOT u.disabled AND NOT EXISTS (SELECT 1 FROM passkeys o WHERE o.user_id = k.user_id AND o.rp_id = $1) ORDER BY k.user_id`, p.Party.ID)
 	people, err = db.Collect(rows, err, func(r *sql.Rows) (u auth.UserID, err error) { return u, r.Scan(&u, &party) })
 	return people, party, err
 }
