@@ -37,7 +37,7 @@ func (v View) Draw(p Part) (template.HTML, error) {
 // A Prompt is how a factor asks for its response, on whatever page and over the API.
 type Prompt struct {
 	Field string                  // the name of the response: "code"
-	Max   int                     // code points
+	Max   int                     // code points; of JSON, bytes
 	Doc   string                  // for OpenAPI
 	Words Words                   // for a wrong response
 	Check func(auth.Secret) error // an InvalidError for what cannot be a response at all, so is no guess; nil: anything can

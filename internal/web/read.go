@@ -151,6 +151,9 @@ func (f *field) set(to reflect.Value, s sent) string {
 		if s.kind == 'f' && !json.Valid([]byte(s.text)) {
 			return "must be JSON"
 		}
+		if len(s.text) > f.max {
+			return fmt.Sprintf("is longer than %d bytes", f.max)
+		}
 		if f.secret && (s.kind != 'f' && s.kind != 'o' || !strings.HasPrefix(strings.TrimLeft(s.text, " \t\r\n"), "{")) {
 			return "must be an object"
 		}
