@@ -11,6 +11,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # missing lists the Debian packages of what is not here.
 missing() {
     has chromium || echo chromium
+    has firefox-esr || has firefox || echo firefox-esr
     has oathtool || echo oathtool
     has zbarimg || echo zbar-tools
     has git || echo git

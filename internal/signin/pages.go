@@ -60,7 +60,7 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 	if p, ok := f.(web.Prompter); ok {
 		prompt := p.Prompt()
 		words := web.Words{
-			errUsedUp: {ID: "signin.used-up", Text: "Too many wrong codes. Please sign in again."},
+			errUsedUp: {ID: "signin.used-up", Text: "Too many wrong tries. Please sign in again."},
 			errOver:   {ID: "signin.over", Text: "This sign-in is over. Please sign in again."},
 		}
 		maps.Copy(words, prompt.Words)

@@ -41,6 +41,7 @@ async function openDialog(address) {
   dialog.addEventListener('click', (e) => { if (e.target.closest('[data-cancel]')) { e.preventDefault(); dialog.close(); } });
   dialog.addEventListener('submit', (e) => { if (e.target.matches('[data-stepup]')) prove(e, dialog); });
   enhance(dialog);
+  dialog.dispatchEvent(new Event('opened', { bubbles: true }));
   dialog.showModal();
   document.activeElement.select?.();
   const result = await closed;

@@ -39,6 +39,7 @@ func TestForcedEnrolmentCannotBeWalkedAround(t *testing.T) {
 			b.see("This code is not right.")
 			b.inspect("enrol-wrong")
 			b.finishAuthenticator("Pixel 9", "Add and sign in")
+			b.notNow()
 			b.title("Security") // S7
 			b.see("MFA is on", "Pixel 9")
 			b.inspect("security-required")

@@ -36,12 +36,13 @@ func (b *tab) arrive(s *harness.Server) {
 	b.createOwner(s)
 	b.inspect("signin")
 	b.signIn(password)
+	b.notNow()
 	b.title("Profile") // S7: no wish, so the account page
 	b.see(email, "owner")
 	b.inspect("profile")
 	b.follow("Security")
 	b.title("Security")
-	b.see("MFA is off", "No authenticator yet")
+	b.see("MFA is off", "No passkey yet", "No authenticator yet")
 	b.inspect("security-empty")
 }
 

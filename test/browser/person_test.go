@@ -110,6 +110,13 @@ func (b *tab) signIn(password string) {
 	b.follow("Sign in")
 }
 
+// notNow declines the passkey that is offered after the first sign-in, and not again for a while (P9).
+func (b *tab) notNow() {
+	b.Helper()
+	b.title("Sign in faster next time")
+	b.follow("Not now")
+}
+
 // begin is a server with Maya as its owner, signed in on her Security page.
 func begin(t *testing.T, o harness.Options, l look, label string) (*harness.Server, *tab) {
 	t.Helper()
@@ -118,6 +125,7 @@ func begin(t *testing.T, o harness.Options, l look, label string) (*harness.Serv
 	b := open(t, s.URL, l, label)
 	b.visit("/account/security")
 	b.signIn(password)
+	b.notNow()
 	b.title("Security") // S7: where she was going
 	return s, b
 }

@@ -61,7 +61,7 @@ func TestAWrongCodeSaysHowManyTriesAreLeft(t *testing.T) {
 			b.fill("6-digit code", app.wrongCode())
 			b.follow("Continue")
 			b.title("Sign in to Sallyport")
-			b.see("Too many wrong codes. Please sign in again.")
+			b.see("Too many wrong tries. Please sign in again.")
 			b.inspect("used-up")
 			b.signIn(password)
 			b.fill("6-digit code", app.code())
