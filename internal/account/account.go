@@ -220,6 +220,13 @@ func (a *Account) switchMFA(ctx context.Context, tx auth.Tx, now auth.Session, o
 	if err := a.Users.SwitchMFA(ctx, tx, now.User.ID, off); err != nil {
 		return err
 	}
+	for _, f := range a.Roster.Second() {
+		if w, ok := f.(auth.Waker); ok && !off {
+			if err := w.Wake(ctx, tx, now.User.ID); err != nil {
+				return err
+			}
+		}
+	}
 	if err := a.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
 		return err
 	}

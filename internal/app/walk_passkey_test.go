@@ -254,13 +254,22 @@ func (k *walk) addKey(at string) func(*rapid.T, *browser, bool) {
 
 // isOffered is P9: a session that has just begun may make one passkey without a step-up.
 func (k *walk) isOffered(s *modelled) bool {
-	return k.alive(s) && s.offered && k.now().Before(s.started.Add(10*time.Minute))
+	return k.alive(s) && s.offered && stands(s) && k.now().Before(s.started.Add(10*time.Minute))
+}
+
+// stands is true where a sign-in is as good as a step-up: two factors, or all that somebody has.
+func stands(s *modelled) bool {
+	kinds := map[string]bool{}
+	for _, one := range s.proved {
+		kinds[one] = true
+	}
+	return len(kinds) > 1 || kinds[verified] || s.who.factors() == 0
 }
 
 // offers notes whether a session that began was offered a passkey, and that the answer says so.
 func (k *walk) offers(t *rapid.T, b *browser, s *modelled, a answer) {
 	weaker := !slices.Contains(s.proved, verified) && !slices.Contains(s.proved, touched)
-	s.offered = weaker && b.has("passkeys") && !k.now().Before(s.who.quiet)
+	s.offered = weaker && stands(s) && b.has("passkeys") && !k.now().Before(s.who.quiet)
 	if s.offered {
 		s.who.quiet = k.now().Add(30 * 24 * time.Hour)
 	}

@@ -71,6 +71,7 @@ type Enrolment struct {
 	Added    time.Time
 	LastUsed time.Time // zero: never
 	Void     bool      // it cannot be used any more: a passkey for a domain that we left
+	Quiet    bool      // it may be used, but alone it does not switch MFA on: nobody asked for it
 }
 
 // An Offer is how a client hears of a factor it may use now.
@@ -148,6 +149,11 @@ type Claim func(context.Context, Tx) (Proof, error)
 // A Resetter is a factor that can forget all a person enrolled, for an administrator who helps somebody locked out.
 type Resetter interface {
 	Reset(context.Context, Tx, UserID) error
+}
+
+// A Waker is a factor with quiet enrolments, which count once their person turns MFA on.
+type Waker interface {
+	Wake(context.Context, Tx, UserID) error
 }
 
 // A Revoker voids everything issued to a user before a change of credentials, but for the session that made it.

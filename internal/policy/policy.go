@@ -139,10 +139,11 @@ func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 
 // Left is what the next sign-in asks for once one second factor is gone: nothing, where it asks for none anyway.
 func Left(f Facts, gone auth.EnrolmentID) []auth.Enrolment {
+	f.Enrolled = slices.DeleteFunc(slices.Clone(f.Enrolled), func(e auth.Enrolment) bool { return e.ID == gone })
 	if !IsOn(f) {
 		return nil
 	}
-	return slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.ID == gone })
+	return f.usable()
 }
 
 // MayRemove says whether one second factor may go: nil, or why not.
@@ -173,7 +174,8 @@ func IsOn(f Facts) bool {
 	case Off:
 		return false
 	case Optional:
-		return !f.User.MFAOff && (len(f.usable()) > 0 || len(f.Enrolled) > 0 && len(f.Rules.Addable()) > 0)
+		wanted := func(e auth.Enrolment) bool { return !e.Quiet && (f.counts(e) || len(f.Rules.Addable()) > 0) }
+		return !f.User.MFAOff && slices.ContainsFunc(f.Enrolled, wanted)
 	}
 	return true
 }
@@ -211,11 +213,15 @@ func AMR(proofs []auth.Proof) []string {
 // usable is what is enrolled, can be used and counts here.
 func (f Facts) usable() (found []auth.Enrolment) {
 	for _, e := range f.Enrolled {
-		if slices.Contains(f.Rules.Factors, e.Kind) && !e.Void {
+		if f.counts(e) {
 			found = append(found, e)
 		}
 	}
 	return found
+}
+
+func (f Facts) counts(e auth.Enrolment) bool {
+	return slices.Contains(f.Rules.Factors, e.Kind) && !e.Void
 }
 
 // proved is true once a factor that counts here was shown beside another kind, even one that does not raise the level;

@@ -65,9 +65,12 @@ var (
 	unlocked = proof(proved(key, "laptop", auth.MultiFactor)) // a passkey with user verification
 	touched  = proof(proved(key, "stick", auth.OneFactor))    // one without
 	mailed   = proof(proved(mail, "inbox", auth.None))        // satisfies a policy that names it, raises no level
-	phone    = enrolled(app, "phone")
-	tablet   = enrolled(app, "tablet")
-	inbox    = enrolled(mail, "inbox")
+	quiet    = fact(func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "silent", Kind: app, Quiet: true})
+	})
+	phone  = enrolled(app, "phone")
+	tablet = enrolled(app, "tablet")
+	inbox  = enrolled(mail, "inbox")
 )
 
 // S2, P7, W1, W2, W4, R1, R6
@@ -260,14 +263,17 @@ func TestMFAIsOnWhereTheNextSignInAsks(t *testing.T) {
 		facts policy.Facts
 		on    bool
 	}{
-		"off":                               {facts(off, phone), false},
-		"optional with nothing":             {facts(), false},
-		"optional with an authenticator":    {facts(phone), true},
-		"optional, switched off":            {facts(phone, switchedOff), false},
-		"optional with what does not count": {facts(inbox), true},
-		"optional where nothing counts":     {facts(counts(), inbox), false},
-		"required with nothing":             {facts(required), true},
-		"required, switched off":            {facts(required, phone, switchedOff), true},
+		"off":                                 {facts(off, phone), false},
+		"optional with nothing":               {facts(), false},
+		"optional with an authenticator":      {facts(phone), true},
+		"optional, switched off":              {facts(phone, switchedOff), false},
+		"optional with what nobody asked for": {facts(quiet), false},
+		"optional with that and more":         {facts(quiet, phone), true},
+		"required with what nobody asked for": {facts(required, quiet), true},
+		"optional with what does not count":   {facts(inbox), true},
+		"optional where nothing counts":       {facts(counts(), inbox), false},
+		"required with nothing":               {facts(required), true},
+		"required, switched off":              {facts(required, phone, switchedOff), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if policy.IsOn(c.facts) != c.on {

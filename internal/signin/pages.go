@@ -161,8 +161,12 @@ func (s *SignIn) first(ctx context.Context, in Credentials) (Answer, error) {
 // second is any other step.
 func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret) (Answer, error) {
 	p := visit.Of(ctx).Pending
+	rule := throttle.CodeByAccount
+	if _, ok := f.(web.Challenger); ok {
+		rule = rule.Lockless()
+	}
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
-		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), throttle.CodeByAccount.For(string(p.User.ID)))
+		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), rule.For(string(p.User.ID)))
 	})
 	if errors.Is(err, auth.ErrExpired) {
 		err = errOver

@@ -154,6 +154,9 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 		return Raised{}, auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
 	}
 	rule := throttle.CodeByAccount
+	if _, ok := f.(web.Challenger); ok {
+		rule = rule.Lockless()
+	}
 	if f == s.Roster.First() {
 		rule = throttle.FirstByAccount
 	}

@@ -151,6 +151,9 @@ func (f *field) set(to reflect.Value, s sent) string {
 		if s.kind == 'f' && !json.Valid([]byte(s.text)) {
 			return "must be JSON"
 		}
+		if why := strict(json.NewDecoder(strings.NewReader(s.text)), 0); s.kind == 'f' && why != "" { // readJSON asked for an object
+			return why
+		}
 		if len(s.text) > f.max {
 			return fmt.Sprintf("is longer than %d bytes", f.max)
 		}

@@ -161,23 +161,34 @@ func (p *Passkey) allowed(ctx context.Context, login string) ([]protocol.Credent
 	return some, err
 }
 
-// fake is a passkey that nobody has, of one of the shapes that are common.
+// fake is a passkey that nobody has, of one of the shapes that are common. Its end says to us alone that we made it up.
 func (p *Passkey) fake(login string) protocol.CredentialDescriptor {
 	key := []byte(user.Key(login))
 	pick := p.Keys.MAC("passkey shape", key)
 	shape := shapes[int(pick[0])%len(shapes)]
-	id := append(p.Keys.MAC("passkey id", key), p.Keys.MAC("passkey id, more", key)...)
-	return protocol.CredentialDescriptor{Type: protocol.PublicKeyCredentialType, CredentialID: id[:shape.size], Transport: shape.transports}
+	id := append(p.Keys.MAC("passkey id", key), p.Keys.MAC("passkey id, more", key)...)[:shape.size-markSize]
+	return protocol.CredentialDescriptor{Type: protocol.PublicKeyCredentialType, CredentialID: append(id, p.fakeMark(id)...), Transport: shape.transports}
+}
+
+const markSize = 8
+
+func (p *Passkey) fakeMark(id []byte) []byte { return p.Keys.MAC("passkey fake", id)[:markSize] }
+
+// isFake is true for an id that we made up. Whoever uses one hears what they would hear of a real one.
+func (p *Passkey) isFake(id []byte) bool {
+	end := len(id) - markSize
+	return end > 0 && hmac.Equal(p.fakeMark(id[:end]), id[end:])
 }
 
 // shapes are how many bytes ids have, and what their passkeys speak: phones and password managers, laptops, keys.
+// Browsers name transports in the order of the alphabet.
 var shapes = []struct {
 	size       int
 	transports []protocol.AuthenticatorTransport
 }{
-	{20, []protocol.AuthenticatorTransport{protocol.Internal, protocol.Hybrid}},
-	{32, []protocol.AuthenticatorTransport{protocol.Internal, protocol.Hybrid}},
-	{16, []protocol.AuthenticatorTransport{protocol.Internal, protocol.Hybrid}},
+	{20, []protocol.AuthenticatorTransport{protocol.Hybrid, protocol.Internal}},
+	{32, []protocol.AuthenticatorTransport{protocol.Hybrid, protocol.Internal}},
+	{16, []protocol.AuthenticatorTransport{protocol.Hybrid, protocol.Internal}},
 	{32, []protocol.AuthenticatorTransport{protocol.Internal}},
-	{48, []protocol.AuthenticatorTransport{protocol.USB, protocol.NFC}},
+	{48, []protocol.AuthenticatorTransport{protocol.NFC, protocol.USB}},
 }

@@ -30,6 +30,8 @@ var algorithms = []protocol.CredentialParameter{
 	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
 }
 
+var errKnown = auth.ConflictError{Code: "passkey-known", Why: "This passkey is in use already."}
+
 var errClosed = auth.ConflictError{Code: "passkeys-closed", Why: "Passkeys cannot be added here."}
 
 // options are for navigator.credentials.create().
@@ -100,10 +102,14 @@ func (p *Passkey) made(ctx context.Context, who auth.User, response auth.Secret)
 	case err != nil, len(made.ID) > mostID, !sound(made.PublicKey):
 		return m, invalid
 	}
+	if p.isFake(made.ID) {
+		return m, errKnown
+	}
 	m.flags = said.Response.AttestationObject.AuthData.Flags
 	m.passkey = passkey{id: auth.EnrolmentID(secret.NewID()), owner: who, credential: made.ID, key: made.PublicKey, party: p.Party.ID,
 		aaguid: made.Authenticator.AAGUID, format: made.AttestationFormat, attestation: made.AttestationType,
 		transports: transports(made.Transport), count: int64(made.Authenticator.SignCount),
+		quiet:    !p.Rules.TurnsMFAOn || m.by == upgrading,
 		eligible: m.flags.HasBackupEligible(), backedUp: m.flags.HasBackupState(), added: p.Clock()}
 	return m, p.approves(made)
 }
@@ -152,7 +158,8 @@ func transports(said []protocol.AuthenticatorTransport) string {
 			known = append(known, string(t))
 		}
 	}
-	return strings.Join(known, ",")
+	slices.Sort(known)
+	return strings.Join(slices.Compact(known), ",")
 }
 
 // add stores a new passkey. Before and done are part of its transaction.
@@ -201,7 +208,7 @@ func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) err
 		if err := p.Trail.Record(ctx, tx, added); err != nil {
 			return err
 		}
-		if err := p.turnOn(ctx, tx, f, k.by); err != nil {
+		if err := p.turnOn(ctx, tx, f, k); err != nil {
 			return err
 		}
 		out = Added{Shown: p.shown(k.passkey)}
@@ -211,19 +218,15 @@ func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) err
 	return out, p.Trail.Failed(ctx, auth.FactorFailed, who.ID, Kind, err)
 }
 
-// turnOn is P4: somebody's first second factor switches MFA on where they may choose, if policy says so. One that the
-// browser made by itself never does: its person may not even know that the password alone would no longer do.
-func (p *Passkey) turnOn(ctx context.Context, tx auth.Tx, before policy.Facts, by purpose) error {
-	on := p.Rules.TurnsMFAOn && by == creating
-	switch {
-	case before.Rules.MFA != policy.Optional:
-		return nil
-	case on && before.User.MFAOff && len(roster.Of(Kind, before.Enrolled)) == 0:
-	case !on && !before.User.MFAOff && len(before.Enrolled) == 0:
-	default:
+// turnOn is P4: the first passkey that somebody asks for switches MFA on where they may choose, if policy says so. One
+// that the browser made by itself never does, and is quiet: its person may not even know that the password alone would no
+// longer do.
+func (p *Passkey) turnOn(ctx context.Context, tx auth.Tx, before policy.Facts, k creation) error {
+	hasOne := slices.ContainsFunc(roster.Of(Kind, before.Enrolled), func(e auth.Enrolment) bool { return !e.Quiet })
+	if before.Rules.MFA != policy.Optional || !before.User.MFAOff || k.quiet || hasOne {
 		return nil
 	}
-	if err := p.Users.SwitchMFA(ctx, tx, before.User.ID, !on); err != nil || !on {
+	if err := p.Users.SwitchMFA(ctx, tx, before.User.ID, false); err != nil {
 		return err
 	}
 	return p.Trail.Record(ctx, tx, auth.Event{Kind: auth.MFAEnabled, User: before.User.ID})

@@ -44,11 +44,11 @@ func (d *door) disable(t *testing.T, u auth.User) {
 // real is true of what phones and password managers, laptops and keys make.
 func real(size int, transports []string) bool {
 	switch strings.Join(transports, " ") {
-	case "internal hybrid":
+	case "hybrid internal":
 		return slices.Contains([]int{16, 20, 32}, size)
 	case "internal":
 		return size == 32
-	case "usb nfc":
+	case "nfc usb":
 		return size == 48
 	}
 	return false

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/policy"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
 )
@@ -29,6 +30,11 @@ func (p *Passkey) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to
 	if p.Rules.Use != Enabled || !p.Rules.Offers || byPasskey || visit.Of(ctx).Cookie(capableCookie) == "" {
 		return "", nil
 	}
+	if err := p.stands(ctx, tx, began); errors.Is(err, auth.ErrForbidden) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
 	err := p.offer(ctx, tx, began, began.Started.Add(offerLife), began.Started.Add(offerQuiet))
 	if errors.Is(err, auth.ErrNotFound) { // they are to be left alone
 		return "", nil
@@ -38,7 +44,23 @@ func (p *Passkey) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to
 
 // KeepOffered stands at visit.Offered, after whoever keeps sessions.
 func (p *Passkey) KeepOffered(r *http.Request, v *visit.Visit) error {
-	return p.offered(r.Context(), v.Session)
+	if err := p.offered(r.Context(), v.Session); err != nil {
+		return err
+	}
+	return p.stands(r.Context(), p.DB, v.Session) // they may have set something up since
+}
+
+// stands is nil if the sign-in that began a session may stand for a step-up, or auth.ErrForbidden: whoever has something
+// stronger than they showed proves that first, as at any step-up (U2, security R7), even if it is switched off.
+func (p *Passkey) stands(ctx context.Context, from auth.Reader, began auth.Session) error {
+	f, err := p.Roster.Facts(ctx, from, began.User, began.Proofs)
+	if err != nil {
+		return err
+	}
+	if policy.LevelOf(began.Proofs) < auth.MultiFactor && len(policy.StepUp(f, time.Time{}, nil).Accepts) > 0 {
+		return auth.ErrForbidden
+	}
+	return nil
 }
 
 type (

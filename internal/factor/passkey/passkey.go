@@ -71,7 +71,7 @@ func (p *Passkey) Enrolments(ctx context.Context, from auth.Reader, u auth.UserI
 	all, err := p.all(ctx, from, u)
 	some := make([]auth.Enrolment, len(all))
 	for i, k := range all {
-		some[i] = auth.Enrolment{ID: k.id, Kind: Kind, Name: k.name, Added: k.added, LastUsed: k.used, Void: !p.works(k)}
+		some[i] = auth.Enrolment{ID: k.id, Kind: Kind, Name: k.name, Added: k.added, LastUsed: k.used, Void: !p.works(k), Quiet: k.quiet}
 	}
 	return some, err
 }
@@ -139,6 +139,8 @@ func (p *Passkey) Verify(ctx context.Context, a auth.Attempt, response auth.Secr
 func (p *Passkey) verify(ctx context.Context, who auth.User, f finding) error {
 	k, said := f.key, f.said.Response
 	switch {
+	case p.isFake(f.said.RawID):
+		return invalid
 	case k.id == "" || !p.works(k) || p.Rules.Use == Disabled:
 		return unknown
 	case k.owner.ID != who.ID:

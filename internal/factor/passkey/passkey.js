@@ -129,13 +129,16 @@ async function use(form, answer, quiet = false) {
   restart();
 }
 
-const restart = () => { autofill().catch(() => {}); };
+function restart() {
+  passkeys.waiting?.abort();
+  autofill().catch(() => {});
+}
 
 // upgrade lets a browser that filled in a password make a passkey without asking (P10).
 async function upgrade(form) {
   if (!passkeys.capable || !(await PublicKeyCredential.getClientCapabilities?.().catch(() => null))?.conditionalCreate) return;
   const options = await ask(form, { conditional: true }, true);
-  if (!options) return;
+  if (!options || form.dataset.asking) return;
   const stop = passkeys.waiting = new AbortController();
   const made = await ceremony('create', options, { mediation: 'conditional', signal: stop.signal }).catch(() => null);
   if (made) await use(form, made, true); // if not, the person may still ask for it

@@ -37,17 +37,18 @@ type passkey struct {
 	transports          string
 	count               int64
 	eligible, backedUp  bool
+	quiet               bool // it does not make the password ask for more
 	added, used         time.Time
 }
 
 const columns = `k.id, k.user_id, p.handle, k.credential_id, k.public_key, k.rp_id, k.name, k.aaguid, k.format, k.attestation, k.transports,
-	k.sign_count, k.backup_eligible, k.backed_up, k.added_at, k.last_used_at`
+	k.sign_count, k.backup_eligible, k.backed_up, k.quiet, k.added_at, k.last_used_at`
 
 const tables = ` FROM passkeys k JOIN passkey_people p ON p.user_id = k.user_id `
 
 func (k *passkey) fields() []any {
 	return []any{&k.id, &k.owner.ID, &k.handle, &k.credential, &k.key, &k.party, &k.name, &k.aaguid, &k.format, &k.attestation, &k.transports,
-		&k.count, &k.eligible, &k.backedUp, db.Stamp(&k.added), db.Stamp(&k.used)}
+		&k.count, &k.eligible, &k.backedUp, &k.quiet, db.Stamp(&k.added), db.Stamp(&k.used)}
 }
 
 // record is the row as the library keeps it.
@@ -112,12 +113,12 @@ func (p *Passkey) known(ctx context.Context, u auth.UserID) (handle []byte, err 
 // insert stores a new passkey. An id that anybody has already is a conflict.
 func (p *Passkey) insert(ctx context.Context, tx auth.Tx, k passkey) error {
 	err := db.One(tx.ExecContext(ctx, `INSERT INTO passkeys (id, user_id, credential_id, public_key, rp_id, name, aaguid, format, attestation,
-		transports, sign_count, backup_eligible, backed_up, added_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (credential_id) DO NOTHING`,
+		transports, sign_count, backup_eligible, backed_up, added_at, quiet)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (credential_id) DO NOTHING`,
 		k.id, k.owner.ID, k.credential, k.key, k.party, k.name, k.aaguid, k.format, k.attestation,
-		k.transports, k.count, k.eligible, k.backedUp, db.Micros(k.added)))
+		k.transports, k.count, k.eligible, k.backedUp, db.Micros(k.added), k.quiet))
 	if errors.Is(err, auth.ErrNotFound) {
-		return auth.ConflictError{Code: "passkey-known", Why: "This passkey is in use already."}
+		return errKnown
 	}
 	return err
 }
@@ -148,10 +149,16 @@ func (p *Passkey) removeAll(ctx context.Context, tx auth.Tx, u auth.UserID) erro
 	return err
 }
 
+// Wake is auth.Waker: the person wants their passkeys to count.
+func (p *Passkey) Wake(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	_, err := tx.ExecContext(ctx, `UPDATE passkeys SET quiet = FALSE WHERE user_id = $1 AND quiet`, u)
+	return err
+}
+
 // answer notes a challenge as answered, once.
 func (p *Passkey) answer(ctx context.Context, tx auth.Tx, challenge []byte) error {
 	err := db.One(tx.ExecContext(ctx, `INSERT INTO passkey_answers (challenge, ends_at) VALUES ($1, $2) ON CONFLICT (challenge) DO NOTHING`,
-		challenge, db.Micros(p.Clock().Add(challengeLife))))
+		challenge, db.Micros(p.Clock().Add(2*challengeLife)))) // nodes may disagree on the time
 	if errors.Is(err, auth.ErrNotFound) {
 		return answered
 	}

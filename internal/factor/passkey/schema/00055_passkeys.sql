@@ -13,6 +13,7 @@ CREATE TABLE passkeys (
 	sign_count      BIGINT NOT NULL,
 	backup_eligible BOOLEAN NOT NULL,
 	backed_up       BOOLEAN NOT NULL,
+	quiet           BOOLEAN NOT NULL DEFAULT FALSE, -- it does not make the password ask for more
 	added_at        BIGINT NOT NULL,
 	last_used_at    BIGINT NOT NULL DEFAULT 0
 );
