@@ -40,15 +40,21 @@ const (
 	doubled = `(CAST(1 AS BIGINT) << CAST(throttle.over AS INTEGER))`
 )
 
-// giveBack takes back what one right guess took: $1 is a counter that many people share, $2 one that is the person's own;
-// either may be "". A shared one, an address, stays as suspect as the others made it, or an account of one's own would
-// buy guesses at theirs. One's own ends the waiting, too, and after a wait leaves room for one slip below the limit of ten.
-const giveBack = `UPDATE throttle SET
-	failures = CASE WHEN failures = 0 THEN 0 WHEN subject = $2 AND over > 0 AND failures > 9 THEN 9 ELSE failures - 1 END,
-	over = CASE WHEN subject = $1 AND over > 0 THEN over - 1 ELSE 0 END,
-	streak = CASE WHEN subject = $1 AND streak > 0 THEN streak - 1 ELSE 0 END,
+// undo gives back exactly what one guess took, of a counter that many people share: an address stays as suspect as the
+// others made it, or an account of one's own would buy guesses at theirs.
+const undo = `UPDATE throttle SET
+	failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END,
+	over = CASE WHEN over > 0 THEN over - 1 ELSE 0 END,
+	streak = CASE WHEN streak > 0 THEN streak - 1 ELSE 0 END,
 	until = 0
-WHERE subject IN ($1, $2)`
+WHERE subject = $1`
+
+// release gives back one failure of a counter that is the person's own, and ends the waiting. After a wait it leaves
+// room for one slip below the limit of ten.
+const release = `UPDATE throttle SET
+	failures = CASE WHEN failures = 0 THEN 0 WHEN over > 0 AND failures > 9 THEN 9 ELSE failures - 1 END,
+	over = 0, until = 0, streak = 0
+WHERE subject = $1`
 
 // count returns the failures so far with this one, or says why none is let through.
 func (t *Throttle) count(ctx context.Context, tx auth.Tx, k Key) (failures int64, err error) {

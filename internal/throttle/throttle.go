@@ -143,19 +143,16 @@ func worse(a, b error) error {
 // Succeeded gives back what a right guess took, and ends the waiting that wrong ones before it caused. It gives back
 // no more: of parallel guesses those beside the right one stay counted.
 func (t *Throttle) Succeeded(ctx context.Context, tx auth.Tx, a auth.Attempt) error {
-	var shared, own string
-	for _, subject := range a.Keys {
+	for _, subject := range a.Keys { // in the order in which they were taken; one statement for both could wait crosswise
+		statement := release
 		if strings.HasPrefix(subject, FirstByAddress.name+":") {
-			shared = subject
-		} else {
-			own = subject
+			statement = undo
+		}
+		if _, err := tx.ExecContext(ctx, statement, subject); err != nil {
+			return err
 		}
 	}
-	if shared == "" && own == "" {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, giveBack, shared, own)
-	return err
+	return nil
 }
 
 // Forget ends every refusal of somebody's second factors, for whoever recovers the account.
