@@ -86,7 +86,13 @@ func start(t testing.TB, o Options) (*Server, error) {
 		}
 	}
 	t.Cleanup(s.Kill)
-	return s, s.Restart()
+	for err = s.Restart(); err != nil && strings.Contains(err.Error(), "address already in use"); err = s.Restart() {
+		if port, err = freePort(); err != nil { // somebody else was faster
+			return nil, err
+		}
+		s.URL, s.Listen = cmp.Or(o.URL, fmt.Sprintf("http://localhost:%d", port)), fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	return s, err
 }
 
 // Restart starts the same again, at the same address with the same data.
