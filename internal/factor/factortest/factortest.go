@@ -81,44 +81,21 @@ type bench struct {
 	ann, bob auth.User
 	right    func() auth.Secret // of ann
 	bobs     func() auth.Secret
-	mu       sync.Mutex
-	clock    time.Time
+	clock    *Clock
 }
 
 func set(t *testing.T, s Subject, d *db.DB) *bench {
 	t.Helper()
-	b := &bench{Subject: s, db: d, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	b.factor = s.New(t, d, b.now)
-	b.ann, b.bob = b.person(t, "ann"), b.person(t, "bob")
+	b := &bench{Subject: s, db: d, clock: NewClock()}
+	b.factor = s.New(t, d, b.clock.Now)
+	b.ann, b.bob = Person(t, d, "ann", b.clock.Now()), Person(t, d, "bob", b.clock.Now())
 	b.right, b.bobs = s.Enrol(t, b.factor, b.ann), s.Enrol(t, b.factor, b.bob)
 	b.wait() // enrolment may have spent the response of now
 	return b
 }
 
-func (b *bench) now() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.clock
-}
-
 // wait lets time pass until there is another right response.
-func (b *bench) wait() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.clock = b.clock.Add(b.Next)
-}
-
-func (b *bench) person(t *testing.T, name string) auth.User {
-	t.Helper()
-	u, err := user.New(auth.UserID("id-"+name), name+"@example.com", name, auth.Member, b.now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.db.Tx(t.Context(), func(tx auth.Tx) error { return user.NewStore(b.db).Add(t.Context(), tx, u) }); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
+func (b *bench) wait() { b.clock.Wait(b.Next) }
 
 // Within is a visit in the middle of somebody's sign-in, always the same one. There the suite has all responses verified.
 func Within(ctx context.Context, u auth.User) context.Context {
@@ -190,7 +167,7 @@ func (b *bench) quiet(t *testing.T, err error, responses ...auth.Secret) {
 }
 
 func rightGivesOneProof(t *testing.T, b *bench) {
-	response, at := b.right(), b.now()
+	response, at := b.right(), b.clock.Now()
 	p, err := b.prove(t.Context(), b.ann, response)
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func TestANewPasskeyIsAnsweredOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				before := d.kept(t)
-				d.wait(time.Second) // rows are in the order of time
+				d.clock.Wait(time.Second) // rows are in the order of time
 				if _, err = d.register(ctx, said); i == 0 && err != nil {
 					t.Fatal(err)
 				}
@@ -191,17 +191,17 @@ func TestAChallengeEndsAfterFiveMinutes(t *testing.T) {
 		for _, w := range ways {
 			for wait, late := range map[time.Duration]bool{5*time.Minute - time.Nanosecond: false, 5 * time.Minute: true, 24 * time.Hour: true} {
 				ctx := w.as(t, d.ann)
-				d.wait(d.now().Truncate(time.Minute).Add(time.Minute).Sub(d.now())) // challenges end at whole seconds
+				d.clock.Wait(d.clock.Now().Truncate(time.Minute).Add(time.Minute).Sub(d.clock.Now())) // challenges end at whole seconds
 				options := d.asked(t, ctx)
-				d.wait(wait)
+				d.clock.Wait(wait)
 				_, err := d.prove(ctx, answer(t, k, options))
 				d.judge(t, w.name, wait, late, err)
 				if w.name == nameless.name {
 					continue
 				}
-				d.wait(d.now().Truncate(time.Minute).Add(time.Minute).Sub(d.now()))
+				d.clock.Wait(d.clock.Now().Truncate(time.Minute).Add(time.Minute).Sub(d.clock.Now()))
 				said := d.creation(t, ctx, creating, softkey.New(here))
-				d.wait(wait)
+				d.clock.Wait(wait)
 				_, err = d.register(ctx, said)
 				d.judge(t, w.name, wait, late, err)
 			}
@@ -227,7 +227,7 @@ func TestSweepingGivesNoAnswerBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, wait := range []time.Duration{0, 4 * time.Minute, 59 * time.Second, time.Second, time.Hour} {
-			d.wait(wait)
+			d.clock.Wait(wait)
 			if err := d.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}

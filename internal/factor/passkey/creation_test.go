@@ -160,7 +160,7 @@ func (d *door) calm(t *testing.T) {
 // wrongly fails unless a response adds nothing, leaves one row, and the truth right after it is accepted.
 func (d *door) wrongly(t *testing.T, w way, to purpose, k *softkey.Key, why refusal, lie softkey.Lie) {
 	t.Helper()
-	d.wait(time.Second) // rows are in the order of time
+	d.clock.Wait(time.Second) // rows are in the order of time
 	ctx, before := w.as(t, d.ann), d.kept(t)
 	rows, _ := d.failures(t)
 	proof, err := d.register(ctx, d.creation(t, ctx, to, k, lie))
@@ -353,7 +353,7 @@ func TestWrongResponsesWhileOneIsAddedAreCounted(t *testing.T) {
 		if _, err := d.register(ctx, right); !errors.As(err, new(auth.ThrottledError)) {
 			t.Error("after 30 wrong ones: ", err)
 		}
-		d.wait(time.Minute)
+		d.clock.Wait(time.Minute)
 		if _, err := d.register(ctx, right); err != nil {
 			t.Error("after the wait: ", err)
 		}

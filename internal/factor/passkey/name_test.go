@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db/dbtest"
+	"sallyport/internal/factor/factortest"
 	"sallyport/internal/factor/softkey"
 	"sallyport/internal/visit"
 )
@@ -62,7 +63,7 @@ func TestANameThatNobodyHasGetsAPasskeyThatNobodyHas(t *testing.T) {
 			t.Fatal(err)
 		}
 		strangers := d.Parts
-		strangers.Keys = keys(t)
+		strangers.Keys = factortest.Keys(t)
 		elsewhere, err := New(strangers)
 		if err != nil {
 			t.Fatal(err)
@@ -189,7 +190,7 @@ func TestADisabledPasskeyProvesNothing(t *testing.T) {
 		}
 		off := d.Parts
 		off.Rules.Use = Disabled
-		now := &door{Passkey: made(t, off), ann: d.ann, bob: d.bob, clock: d.now()}
+		now := &door{Passkey: made(t, off), ann: d.ann, bob: d.bob, clock: d.clock}
 		for i, w := range ways {
 			ctx := w.as(t, d.ann)
 			if _, err := now.Challenge(ctx, ""); err == nil {

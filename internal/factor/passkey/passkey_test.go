@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +17,6 @@ import (
 	"sallyport/internal/factor/softkey"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
-	"sallyport/internal/secret"
 	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
@@ -34,29 +31,7 @@ var schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, Schema}
 type door struct {
 	*Passkey
 	ann, bob auth.User
-	mu       sync.Mutex
-	clock    time.Time
-}
-
-// epochs is a Revoker where there are no sessions: a new security epoch is all there is to it.
-type epochs struct{ *user.Store }
-
-func (e epochs) RevokeOthers(ctx context.Context, tx auth.Tx, u auth.UserID, _ auth.SessionID) error {
-	_, err := e.Bump(ctx, tx, u)
-	return err
-}
-
-func keys(t *testing.T) *secret.Keys {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "keys")
-	if err := secret.CreateRing(path, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	k, err := secret.OpenKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	clock    *factortest.Clock
 }
 
 var party = Party{ID: "example.com", Name: "Sallyport", Origin: here}
@@ -64,8 +39,8 @@ var party = Party{ID: "example.com", Name: "Sallyport", Origin: here}
 func parts(t *testing.T, d *db.DB, clock func() time.Time) Parts {
 	t.Helper()
 	rules := policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}
-	return Parts{DB: d, Keys: keys(t), Users: user.NewStore(d), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
-		Roster: roster.New(rules, clock), Revoker: epochs{user.NewStore(d)}, Party: party, Rules: Rules{Use: Enabled}, Clock: clock}
+	return Parts{DB: d, Keys: factortest.Keys(t), Users: user.NewStore(d), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
+		Roster: roster.New(rules, clock), Revoker: factortest.Epochs(d), Party: party, Rules: Rules{Use: Enabled}, Clock: clock}
 }
 
 func made(t *testing.T, p Parts) *Passkey {
@@ -86,36 +61,12 @@ func each(t *testing.T, test func(t *testing.T, d *door)) {
 // opened is a door whose parts were changed.
 func opened(t *testing.T, data *db.DB, change func(*Parts)) *door {
 	t.Helper()
-	d := &door{clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	p := parts(t, data, d.now)
+	d := &door{clock: factortest.NewClock()}
+	p := parts(t, data, d.clock.Now)
 	change(&p)
 	d.Passkey = made(t, p)
-	d.ann, d.bob = d.person(t, "ann"), d.person(t, "bob")
+	d.ann, d.bob = factortest.Person(t, data, "ann", d.clock.Now()), factortest.Person(t, data, "bob", d.clock.Now())
 	return d
-}
-
-func (d *door) person(t *testing.T, name string) auth.User {
-	t.Helper()
-	u, err := user.New(auth.UserID("id-"+name), name+"@example.com", name, auth.Member, d.now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.DB.Tx(t.Context(), func(tx auth.Tx) error { return d.Users.Add(t.Context(), tx, u) }); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-func (d *door) now() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.clock
-}
-
-func (d *door) wait(by time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.clock = d.clock.Add(by)
 }
 
 // A way is what a passkey is asked for in.
@@ -208,7 +159,7 @@ func (d *door) prove(ctx context.Context, response []byte) (auth.Proof, error) {
 func (d *door) honest(t *testing.T, ctx context.Context, k *softkey.Key) auth.Proof {
 	t.Helper()
 	proof, err := d.prove(ctx, answer(t, k, d.asked(t, ctx)))
-	if err != nil || proof.Kind != Kind || proof.Enrolment == "" || !proof.At.Equal(d.now()) {
+	if err != nil || proof.Kind != Kind || proof.Enrolment == "" || !proof.At.Equal(d.clock.Now()) {
 		t.Fatalf("the truth: %+v, %v", proof, err)
 	}
 	return proof
@@ -339,14 +290,14 @@ func TestAUseIsWrittenDown(t *testing.T) {
 	each(t, func(t *testing.T, d *door) {
 		k := d.registered(t, d.ann, func(k *softkey.Key) { k.BS, k.Counting = false, true })
 		for _, synced := range []bool{true, false} {
-			d.wait(time.Hour)
+			d.clock.Wait(time.Hour)
 			k.BS = synced
 			d.honest(t, second.as(t, d.ann), k)
 			all, err := d.all(t.Context(), d.DB, d.ann.ID)
 			if err != nil || len(all) != 1 {
 				t.Fatal(all, err)
 			}
-			if got := all[0]; got.backedUp != synced || !got.eligible || !got.used.Equal(d.now()) || got.count == 0 {
+			if got := all[0]; got.backedUp != synced || !got.eligible || !got.used.Equal(d.clock.Now()) || got.count == 0 {
 				t.Errorf("synced %v: %+v", synced, got)
 			}
 		}
@@ -360,7 +311,7 @@ func TestAPasskeyOfAnotherPartyIsVoid(t *testing.T) {
 		k := d.registered(t, d.ann)
 		moved := d.Parts
 		moved.Party.ID = "login.example.com"
-		now := &door{Passkey: made(t, moved), ann: d.ann, bob: d.bob, clock: d.now()}
+		now := &door{Passkey: made(t, moved), ann: d.ann, bob: d.bob, clock: d.clock}
 		for _, w := range ways {
 			ctx := w.as(t, d.ann)
 			challenge, _ := now.ask(ctx, ceremony{asserting, visit.Of(ctx).Person().ID})

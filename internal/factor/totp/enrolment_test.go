@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +18,6 @@ import (
 	"sallyport/internal/factor/factortest"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
-	"sallyport/internal/secret"
 	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
@@ -32,36 +30,14 @@ var schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, Schema}
 type phone struct {
 	*TOTP
 	users *user.Store
-	mu    sync.Mutex
-	clock time.Time
-}
-
-// epochs is a Revoker where there are no sessions: a new security epoch is all there is to it.
-type epochs struct{ *user.Store }
-
-func (e epochs) RevokeOthers(ctx context.Context, tx auth.Tx, u auth.UserID, _ auth.SessionID) error {
-	_, err := e.Bump(ctx, tx, u)
-	return err
-}
-
-func keys(t *testing.T) *secret.Keys {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "keys")
-	if err := secret.CreateRing(path, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	k, err := secret.OpenKeys(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	clock *factortest.Clock
 }
 
 func newTOTP(t *testing.T, d *db.DB, clock func() time.Time) *TOTP {
 	t.Helper()
 	ros := roster.New(policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, clock)
-	codes := New(Parts{DB: d, Keys: keys(t), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
-		Roster: ros, Revoker: epochs{user.NewStore(d)}, Issuer: "Sallyport", Clock: clock})
+	codes := New(Parts{DB: d, Keys: factortest.Keys(t), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
+		Roster: ros, Revoker: factortest.Epochs(d), Issuer: "Sallyport", Clock: clock})
 	ros.Add(nil, codes)
 	return codes
 }
@@ -69,31 +45,12 @@ func newTOTP(t *testing.T, d *db.DB, clock func() time.Time) *TOTP {
 func each(t *testing.T, test func(t *testing.T, p *phone)) {
 	t.Helper()
 	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
-		p := &phone{users: user.NewStore(d), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-		p.TOTP = newTOTP(t, d, p.now)
-		for _, name := range []string{"ann", "bob"} {
-			u, err := user.New(auth.UserID("id-"+name), name+"@example.com", name, auth.Member, p.clock)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := d.Tx(t.Context(), func(tx auth.Tx) error { return p.users.Add(t.Context(), tx, u) }); err != nil {
-				t.Fatal(err)
-			}
-		}
+		p := &phone{users: user.NewStore(d), clock: factortest.NewClock()}
+		p.TOTP = newTOTP(t, d, p.clock.Now)
+		factortest.Person(t, d, "ann", p.clock.Now())
+		factortest.Person(t, d, "bob", p.clock.Now())
 		test(t, p)
 	})
-}
-
-func (p *phone) now() time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.clock
-}
-
-func (p *phone) wait(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.clock = p.clock.Add(d)
 }
 
 // as is a visit of somebody in one of their sessions.
@@ -104,7 +61,7 @@ func (p *phone) as(t *testing.T, name, session string) context.Context {
 		t.Fatal(err)
 	}
 	return visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: auth.SessionID(session), User: u,
-		Proofs: []auth.Proof{{Kind: "password", AMR: "pwd", Level: auth.OneFactor, At: p.now()}}}})
+		Proofs: []auth.Proof{{Kind: "password", AMR: "pwd", Level: auth.OneFactor, At: p.clock.Now()}}}})
 }
 
 func (p *phone) begun(t *testing.T, ctx context.Context) Waiting {
@@ -119,7 +76,7 @@ func (p *phone) begun(t *testing.T, ctx context.Context) Waiting {
 // code is what an app shows for a secret, some steps from now.
 func (p *phone) code(t *testing.T, secret string, off int64) auth.Secret {
 	t.Helper()
-	return auth.Secret(at(unbase32(t, secret), p.now().Unix()/period+off, 6))
+	return auth.Secret(at(unbase32(t, secret), p.clock.Now().Unix()/period+off, 6))
 }
 
 func unbase32(t *testing.T, secret string) []byte {
@@ -175,7 +132,7 @@ func TestTheAuthenticatorKeepsTheContractOfAFactor(t *testing.T) {
 		New:     func(t *testing.T, d *db.DB, clock func() time.Time) auth.Factor { return newTOTP(t, d, clock) },
 		Enrol: func(t *testing.T, f auth.Factor, u auth.User) func() auth.Secret {
 			codes := f.(*TOTP)
-			p := &phone{TOTP: codes, users: user.NewStore(codes.DB), clock: codes.Clock()}
+			p := &phone{TOTP: codes, users: user.NewStore(codes.DB), clock: factortest.ClockAt(codes.Clock())}
 			w := p.enrolled(t, strings.TrimPrefix(string(u.ID), "id-"))
 			return func() auth.Secret { return auth.Secret(at(unbase32(t, w.Secret), codes.Clock().Unix()/period, 6)) }
 		},
@@ -201,11 +158,11 @@ func TestAStepCountsOnce(t *testing.T) {
 		if err := p.verify(t, "ann", next); !errors.Is(err, auth.ErrWrong) {
 			t.Error("step +1 again: ", err)
 		}
-		p.wait(period * time.Second) // now it is step 0
+		p.clock.Wait(period * time.Second) // now it is step 0
 		if err := p.verify(t, "ann", next); !errors.Is(err, auth.ErrWrong) {
 			t.Error("in its own time, after it was used early: ", err)
 		}
-		p.wait(2 * period * time.Second)
+		p.clock.Wait(2 * period * time.Second)
 		if err := p.verify(t, "ann", p.code(t, w.Secret, -1)); err != nil {
 			t.Error("one step late: ", err)
 		}
@@ -221,10 +178,10 @@ func TestAStepCountsOnce(t *testing.T) {
 func TestOneAuthenticatorBurnsNoStepOfAnother(t *testing.T) {
 	each(t, func(t *testing.T, p *phone) {
 		one := p.enrolled(t, "ann")
-		p.wait(5 * period * time.Second)
+		p.clock.Wait(5 * period * time.Second)
 		two := p.enrolled(t, "ann")
 		for name, w := range map[string]Waiting{"the older": one, "the newer": two} {
-			p.wait(period * time.Second)
+			p.clock.Wait(period * time.Second)
 			code := p.code(t, w.Secret, 0)
 			if err := p.verify(t, "ann", code); err != nil {
 				t.Error(name, err)
@@ -288,7 +245,7 @@ func TestOnlyTheCurrentCodeConfirms(t *testing.T) {
 			t.Error("confirmed twice: ", err)
 		}
 		list, err := p.list(ctx, web.None{})
-		if err != nil || len(list.Authenticators) != 1 || list.Authenticators[0].Name != "Pixel" || !list.Authenticators[0].Added.Equal(p.now()) {
+		if err != nil || len(list.Authenticators) != 1 || list.Authenticators[0].Name != "Pixel" || !list.Authenticators[0].Added.Equal(p.clock.Now()) {
 			t.Error(list, err)
 		}
 	})
@@ -330,7 +287,7 @@ func TestWhoStartsAgainSeesTheSameSecret(t *testing.T) {
 	each(t, func(t *testing.T, p *phone) {
 		ctx := p.as(t, "ann", "s")
 		one := p.begun(t, ctx)
-		p.wait(59 * time.Minute)
+		p.clock.Wait(59 * time.Minute)
 		two := p.begun(t, ctx)
 		three, err := p.resume(ctx, Which{one.ID})
 		if err != nil || one != two || two != three {
@@ -372,7 +329,7 @@ func TestOneThatWaitedForAnHourIsForgotten(t *testing.T) {
 	each(t, func(t *testing.T, p *phone) {
 		ctx := p.as(t, "ann", "s")
 		old := p.begun(t, ctx)
-		p.wait(time.Hour + time.Microsecond)
+		p.clock.Wait(time.Hour + time.Microsecond)
 		fresh := p.begun(t, ctx)
 		if fresh.ID == old.ID || fresh.Secret == old.Secret {
 			t.Error("the same after an hour")
@@ -391,7 +348,7 @@ func TestOneThatWaitedForAnHourIsNeitherShownNorConfirmed(t *testing.T) {
 	each(t, func(t *testing.T, p *phone) {
 		ctx := p.as(t, "ann", "s")
 		old := p.begun(t, ctx)
-		p.wait(24 * time.Hour)
+		p.clock.Wait(24 * time.Hour)
 		if _, err := p.resume(ctx, Which{old.ID}); !errors.Is(err, auth.ErrNotFound) {
 			t.Error("shown: ", err)
 		}
@@ -506,7 +463,7 @@ func TestALineSeparatorInANameIsRefused(t *testing.T) {
 func TestASealedSecretMovedToAnotherRowDoesNotOpen(t *testing.T) {
 	each(t, func(t *testing.T, p *phone) {
 		anns, bobs := p.enrolled(t, "ann"), p.enrolled(t, "bob")
-		p.wait(period * time.Second)
+		p.clock.Wait(period * time.Second)
 		err := p.DB.Tx(t.Context(), func(tx auth.Tx) error {
 			_, err := tx.ExecContext(t.Context(), `UPDATE totp SET secret = (SELECT o.secret FROM totp o WHERE o.id = $2) WHERE id = $1`, anns.ID, bobs.ID)
 			return err
@@ -558,7 +515,7 @@ func TestWrongCodesDuringEnrolmentAreCounted(t *testing.T) {
 		if err = p.confirmed(ctx, w.ID, p.code(t, w.Secret, 0), ""); !errors.As(err, new(auth.ThrottledError)) {
 			t.Error("after 30 wrong ones: ", err)
 		}
-		p.wait(time.Minute)
+		p.clock.Wait(time.Minute)
 		if err = p.confirmed(ctx, w.ID, p.code(t, w.Secret, 0), ""); err != nil {
 			t.Error("after the wait: ", err)
 		}
