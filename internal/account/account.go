@@ -49,6 +49,7 @@ func New(p Parts) *Account { return &Account{p} }
 
 // Routes is Settings, on both faces.
 func (a *Account) Routes() []web.Route {
+	first := a.Roster.First().(web.Prompter).Prompt()
 	routes := []web.Route{
 		web.On(visit.SignedIn, "GET /account", a.profile, web.About{
 			Does: "Show the profile",
@@ -68,8 +69,8 @@ func (a *Account) Routes() []web.Route {
 			Does:     "Switch MFA off; factors stay, shown as inactive",
 			Then:     "/account/security",
 			Throttle: "first",
-			Asks:     a.Roster.First().(web.Prompter).Prompt(),
-			Words:    a.Roster.First().(web.Prompter).Prompt().Words,
+			Asks:     &first.Reply,
+			Words:    first.Words,
 		}),
 		web.On(visit.SignedIn, "POST /account/mfa/enable", a.enable, web.About{
 			Does: "Switch MFA on again",

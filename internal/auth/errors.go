@@ -13,6 +13,7 @@ var (
 	ErrNotSignedIn = errors.New("nobody is signed in")
 	ErrExpired     = errors.New("the sign-in is over its time")
 	ErrForbidden   = errors.New("not allowed")
+	ErrRefused     = errors.New("the other side will never take this message")
 	ErrLocked      = errors.New("too many wrong codes in a row: codes are off until recovery")
 )
 

@@ -25,9 +25,9 @@ type (
 )
 
 // open is a factor that knows whom a response comes from (S4): it begins a sign-in, and finishes one.
-func (s *SignIn) open(f web.Opener, about web.About) []web.Route {
+func (s *SignIn) open(f web.Opener, title string, about web.About) []web.Route {
 	path := "POST /signin/" + string(f.Kind())
-	about.Does = "Begin a sign-in, or finish the one under way: " + about.Asks.Title
+	about.Does = "Begin a sign-in, or finish the one under way: " + title
 	return []web.Route{
 		web.On(visit.Arriving, path+"/options", func(ctx context.Context, in Invitation) (web.Challenge, error) {
 			underWay, err := underWay(ctx, in.Anew)
@@ -38,7 +38,7 @@ func (s *SignIn) open(f web.Opener, about web.About) []web.Route {
 				return f.Challenge(ctx, "")
 			}
 			return f.Challenge(ctx, in.Login)
-		}, web.About{Does: "Give what the browser needs for that: " + about.Asks.Title}),
+		}, web.About{Does: "Give what the browser needs for that: " + title}),
 		web.On(visit.Arriving, path, func(ctx context.Context, in Opening) (Answer, error) {
 			underWay, err := underWay(ctx, in.Anew)
 			switch {

@@ -32,7 +32,7 @@ func (s *SignIn) Routes() []web.Route {
 			Does:     "Sign in with name and password",
 			Then:     "{next}",
 			Throttle: "first",
-			Asks:     s.Roster.First().(web.Prompter).Prompt(),
+			Asks:     &s.Roster.First().(web.Prompter).Prompt().Reply,
 			Words: web.Words{auth.ErrWrong: {ID: "signin.wrong",
 				Text: "Email or password is not right.", More: "Check both and try again. Passwords are case-sensitive."}},
 		}),
@@ -66,13 +66,13 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 		maps.Copy(words, prompt.Words)
 		show := func(ctx context.Context, _ web.None) (Step, error) { return s.show(ctx, f.Kind()) }
 		check := func(ctx context.Context, in Response) (Answer, error) { return s.second(ctx, f, in.Response) }
-		about := web.About{Does: "Finish a sign-in: " + prompt.Title, Then: "{next}", Throttle: "code", Asks: prompt, Words: words}
+		about := web.About{Does: "Finish a sign-in: " + prompt.Title, Then: "{next}", Throttle: "code", Asks: &prompt.Reply, Words: words}
 		routes = append(routes, web.On(visit.Pending, "GET /signin/"+string(f.Kind()), show, web.About{
 			Does: "Say which factors finish this sign-in: " + prompt.Title + " first",
 			Page: web.Gate(files, "second.html"),
 		}))
 		if o, ok := f.(web.Opener); ok {
-			routes = append(routes, s.open(o, about)...)
+			routes = append(routes, s.open(o, prompt.Title, about)...)
 		} else {
 			routes = append(routes, web.On(visit.Pending, "POST /signin/"+string(f.Kind()), check, about))
 		}

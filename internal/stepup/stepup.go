@@ -94,7 +94,7 @@ func (s *StepUp) Routes() []web.Route {
 			On:       "/stepup",
 			Then:     web.HeldAct,
 			Throttle: label,
-			Asks:     prompt,
+			Asks:     &prompt.Reply,
 			Words:    prompt.Words,
 		}))
 	}

@@ -34,15 +34,19 @@ func (v View) Draw(p Part) (template.HTML, error) {
 	return template.HTML(b.String()), err // it comes from a template, which has escaped it
 }
 
-// A Prompt is how a factor asks for its response, on whatever page and over the API.
-type Prompt struct {
-	Field string                  // the name of the response: "code"
+// A Reply is a response to a factor as it comes, on both faces.
+type Reply struct {
+	Field string                  // its name: "code"
 	Max   int                     // code points; of JSON, bytes
 	Doc   string                  // for OpenAPI
-	Words Words                   // for a wrong response
+	Words Words                   // for a wrong one
 	Check func(auth.Secret) error // an InvalidError for what cannot be a response at all, so is no guess; nil: anything can
-	JSON  bool                    // the response is a JSON object; a form sends it as text
+	JSON  bool                    // it is a JSON object; a form sends it as text
+}
 
+// A Prompt is how a factor asks people for its response, on whatever page.
+type Prompt struct {
+	Reply
 	Icon, Title, Hint string                      // in a list of ways: "app", "Authenticator app", "A code from ..."
 	Noun              string                      // what people enter or show: "code"
 	Ask               string                      // heading of a page of its own: "Enter the code from your app"

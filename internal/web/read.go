@@ -61,7 +61,7 @@ type field struct {
 	check    func(auth.Secret) error
 }
 
-func planOf(in reflect.Type, path string, asks *Prompt) (*plan, error) {
+func planOf(in reflect.Type, path string, asks *Reply) (*plan, error) {
 	p := &plan{byName: map[string]*field{}}
 	if in.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("the In is %s, want a struct", in)

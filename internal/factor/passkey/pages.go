@@ -37,9 +37,11 @@ var words = web.Words{
 // Prompt is how people are asked for a passkey.
 func (p *Passkey) Prompt() *web.Prompt {
 	return &web.Prompt{
-		Field: "credential", Max: 16 << 10, Doc: "AuthenticationResponseJSON: what navigator.credentials.get() gave, by toJSON()", JSON: true,
-		Words: words,
-		Icon:  "passkey", Title: "Passkey", Hint: "Your face, fingerprint, screen lock or security key", Noun: "passkey",
+		Reply: web.Reply{
+			Field: "credential", Max: 16 << 10, Doc: "AuthenticationResponseJSON: what navigator.credentials.get() gave, by toJSON()", JSON: true,
+			Words: words,
+		},
+		Icon: "passkey", Title: "Passkey", Hint: "Your face, fingerprint, screen lock or security key", Noun: "passkey",
 		Ask: "Confirm with your passkey", Button: "Continue with Passkey", Opens: true,
 		Lead:   func([]auth.Enrolment) web.Part { return part("lead", nil) },
 		Fields: func([]auth.Enrolment) web.Part { return part("get", nil) },
@@ -47,7 +49,7 @@ func (p *Passkey) Prompt() *web.Prompt {
 }
 
 // making is how a browser answers when a passkey is made.
-var making = &web.Prompt{Field: "credential", Max: 32 << 10, JSON: true,
+var making = &web.Reply{Field: "credential", Max: 32 << 10, JSON: true,
 	Doc: "RegistrationResponseJSON: what navigator.credentials.create() gave, by toJSON()"}
 
 // Holding is how pages speak of passkeys.
@@ -79,7 +81,7 @@ func (p *Passkey) Routes() []web.Route {
 		web.On(visit.Fresh, "POST "+at+"/options", p.begin, web.About{
 			Does:     "Give what the browser needs to make a passkey",
 			Throttle: guesses,
-			Asks:     first,
+			Asks:     &first.Reply,
 			Words:    first.Words,
 		}),
 		web.On(visit.Fresh, "POST "+at, func(ctx context.Context, in Addition) (Added, error) {

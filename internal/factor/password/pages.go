@@ -20,9 +20,11 @@ var part = web.Parts(files, "parts.html")
 // Prompt is how people are asked for their password once they are signed in.
 func (p *Password) Prompt() *web.Prompt {
 	return &web.Prompt{
-		Field: "password", Max: Most, Doc: "as typed",
-		Words: web.Words{auth.ErrWrong: {ID: "password.wrong", Field: "password", Text: "This password is not right."}},
-		Icon:  "lock", Title: "Password", Hint: "The one you sign in with", Noun: "password",
+		Reply: web.Reply{
+			Field: "password", Max: Most, Doc: "as typed",
+			Words: web.Words{auth.ErrWrong: {ID: "password.wrong", Field: "password", Text: "This password is not right."}},
+		},
+		Icon: "lock", Title: "Password", Hint: "The one you sign in with", Noun: "password",
 		Ask:    "Enter your password",
 		Lead:   func([]auth.Enrolment) web.Part { return part("lead", nil) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", nil) },

@@ -26,10 +26,12 @@ var wrongCode = web.Words{auth.ErrWrong: {ID: "totp.wrong", Field: "code",
 // Prompt is how people are asked for a code.
 func (t *TOTP) Prompt() *web.Prompt {
 	return &web.Prompt{
-		Field: "code", Max: 16, Doc: "6 digits; spaces and hyphens are ignored",
-		Words: wrongCode,
-		Check: func(s auth.Secret) error { _, err := parseCode(s); return err },
-		Icon:  "app", Title: "Authenticator app", Hint: "A code from an app on your phone", Noun: "code",
+		Reply: web.Reply{
+			Field: "code", Max: 16, Doc: "6 digits; spaces and hyphens are ignored",
+			Words: wrongCode,
+			Check: func(s auth.Secret) error { _, err := parseCode(s); return err },
+		},
+		Icon: "app", Title: "Authenticator app", Hint: "A code from an app on your phone", Noun: "code",
 		Ask:    "Enter the code from your app",
 		Lead:   func(some []auth.Enrolment) web.Part { return part("lead", some) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", nil) },
