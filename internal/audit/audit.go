@@ -37,11 +37,16 @@ type Trail struct {
 	db    *db.DB
 	key   []byte
 	clock func() time.Time
+
+	watchers []auth.Watcher
 }
+
+// Watch lets somebody hear of every event, from now on. Call it before the first request.
+func (t *Trail) Watch(w auth.Watcher) { t.watchers = append(t.watchers, w) }
 
 // New needs the same key for as long as the record is to be verified; 32 random bytes that serve nothing else.
 func New(d *db.DB, key []byte, clock func() time.Time) *Trail {
-	return &Trail{d, key, clock}
+	return &Trail{db: d, key: key, clock: clock}
 }
 
 // How much foreign text a row holds, in code points.
@@ -73,7 +78,15 @@ func (t *Trail) Record(ctx context.Context, tx auth.Tx, e auth.Event) error {
 		r.address = printable(from.Address.String(), mostName) // an IPv6 zone may be any text
 	}
 	r.mac = r.sum(t.keyed())
-	return insert(ctx, tx, &r)
+	if err := insert(ctx, tx, &r); err != nil {
+		return err
+	}
+	for _, w := range t.watchers {
+		if err := w.Happened(ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Failed leaves a row of a wrong response to a factor, in a transaction of its own: what it was for does not happen. It

@@ -20,6 +20,7 @@ type (
 	SessionID   string
 	Kind        string // of a factor: "password", "totp", ...
 	Role        string
+	Method      string // of the second step, as an administrator sets it for one person
 )
 
 const (
@@ -30,6 +31,13 @@ const (
 
 // Valid tells a role from a typing error.
 func (r Role) Valid() bool { return r == Owner || r == Admin || r == Member }
+
+const (
+	AnyMethod   Method = ""         // none is set: the rules and the person's own choice apply
+	ByEmail     Method = "email"    // a second step is required, and to begin with it is a code by email
+	BySMS       Method = "sms"      // or by SMS
+	MustHaveOne Method = "required" // a second step is required, whichever the rules accept
+)
 
 // A User is a person as every part of the product sees them. Epoch is the security epoch: whatever was issued under
 // an older one (session, pending sign-in, link) is void.
@@ -42,6 +50,11 @@ type User struct {
 	Disabled bool
 	MFAOff   bool      // the person switched the second step off
 	MFADue   time.Time // end of the grace period for a required second factor; zero: none began
+	Method   Method
+	Email    string    // where mail goes; at first the login
+	Phone    string    // work phone, E.164; may be empty
+	Language string    // of messages, BCP 47; empty: the one of the site
+	Frozen   time.Time // until then nobody changes how the account is protected
 	Added    time.Time
 }
 
@@ -58,8 +71,9 @@ const (
 type Proof struct {
 	Kind      Kind        `json:"kind"`
 	Enrolment EnrolmentID `json:"enrolment,omitempty"`
-	AMR       string      `json:"amr"`   // RFC 8176: "pwd", "otp", ...
-	Level     Level       `json:"level"` // of this proof alone; two different kinds make MultiFactor
+	AMR       string      `json:"amr"`            // RFC 8176: "pwd", "otp", ...
+	Level     Level       `json:"level"`          // of this proof alone; two different kinds make MultiFactor
+	Weak      bool        `json:"weak,omitempty"` // but not together with this one: a mailed code
 	At        time.Time   `json:"at"`
 }
 
@@ -72,6 +86,8 @@ type Enrolment struct {
 	LastUsed time.Time // zero: never
 	Void     bool      // it cannot be used any more: a passkey for a domain that we left
 	Quiet    bool      // it may be used, but alone it does not switch MFA on: nobody asked for it
+	Weak     bool      // it finishes a sign-in, but proves too little for what step-up protects: a mailed code
+	Fallback bool      // it is offered after all others: a channel that somebody does not prefer
 }
 
 // An Offer is how a client hears of a factor it may use now.
@@ -154,6 +170,11 @@ type Resetter interface {
 // A Waker is a factor with quiet enrolments, which count once their person turns MFA on.
 type Waker interface {
 	Wake(context.Context, Tx, UserID) error
+}
+
+// A Watcher hears of every event in the transaction that records it, so that what follows from it cannot get lost.
+type Watcher interface {
+	Happened(context.Context, Tx, Event) error
 }
 
 // A Revoker voids everything issued to a user before a change of credentials, but for the session that made it.

@@ -49,6 +49,11 @@ const (
 	MFADisabled     EventKind = "mfa.disabled"
 	MFAEnabled      EventKind = "mfa.enabled"
 	MFAReset        EventKind = "mfa.reset"
+	MethodSet       EventKind = "mfa.method"
+	ContactChanged  EventKind = "contact.changed" // the address or number where messages go
+	ContactBlocked  EventKind = "contact.blocked" // somebody else has the same, so no code goes there any more
+	AccountFrozen   EventKind = "account.frozen"
+	AccountUnfrozen EventKind = "account.unfrozen"
 )
 
 // An Event is one thing worth a row in the record. Detail holds plain words, never a secret or a full destination.
@@ -57,4 +62,5 @@ type Event struct {
 	User   UserID // whom it is about; empty for an unknown name
 	Actor  UserID // who did it; empty: the person themselves, or nobody yet
 	Detail map[string]string
+	Before *User // the person before a change, for whoever follows from it; it does not stand in the record
 }

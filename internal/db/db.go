@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,8 @@ type engine interface {
 	// hear calls each for every signal of other nodes until ctx ends or it may have missed one.
 	// It calls ready once nothing sent from then on is missed.
 	hear(ctx context.Context, ready func(), each func(topic, payload string)) error
+	// SkipLocked stands at the end of a SELECT of rows to claim: what another node claims just now is passed over.
+	SkipLocked() string
 	Close() error
 }
 
@@ -153,6 +156,7 @@ func (u union) ReadDir(string) (all []fs.DirEntry, err error) {
 		}
 		all = append(all, entries...)
 	}
+	slices.SortFunc(all, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) }) // as fs.ReadDirFS wants it
 	return all, nil
 }
 

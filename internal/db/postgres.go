@@ -57,6 +57,8 @@ func openPostgres(ctx context.Context, address string, conns int) (*postgres, er
 	return &postgres{pool, c}, nil
 }
 
+func (p *postgres) SkipLocked() string { return ` FOR UPDATE SKIP LOCKED` }
+
 func (p *postgres) Close() error { return p.pool.Close() }
 
 func (p *postgres) migrate(ctx context.Context, schema fs.FS) error {

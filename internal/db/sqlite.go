@@ -102,6 +102,8 @@ func (r *reader) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
+func (s *sqlite) SkipLocked() string { return "" } // one writes at a time
+
 func (s *sqlite) Close() error {
 	s.stop()
 	return errors.Join(s.reader.pool.Close(), s.writer.pool.Close())

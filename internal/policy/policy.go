@@ -76,6 +76,7 @@ type Facts struct {
 	User     auth.User
 	Proofs   []auth.Proof
 	Enrolled []auth.Enrolment // second factors
+	First    []auth.Enrolment // the password, for whoever came in without it
 }
 
 // A Need is what is still missing.
@@ -91,26 +92,28 @@ const (
 // A Step is the answer: what is needed, and which enrolments would do.
 type Step struct {
 	Need    Need
-	Accepts []auth.Enrolment
-	Due     time.Time // with Nothing: a factor must be enrolled by then
+	Accepts []auth.Enrolment // with Second: a mailed code that was shown is not among them
+	Due     time.Time        // with Nothing: a factor must be enrolled by then
 }
 
 // Next says what a sign-in still needs.
 func Next(f Facts) Step {
-	usable := f.usable()
+	usable, mfa := f.unshown(f.usable()), MFAOf(f)
 	switch {
 	case f.User.ID == "" || f.User.Disabled || LevelOf(f.Proofs) == auth.None:
 		return Step{Need: Denied}
-	case f.Rules.MFA != Off && f.Rules.MFA != Optional && f.Rules.MFA != Required:
+	case mfa != Off && mfa != Optional && mfa != Required:
 		return Step{Need: Denied}
 	case f.proved():
 		return Step{Need: Nothing}
-	case f.Rules.MFA == Off:
+	case mfa == Off:
 		return Step{Need: Nothing}
-	case f.Rules.MFA == Optional && !IsOn(f):
+	case mfa == Optional && !IsOn(f):
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
+	case !f.strong() && len(f.First) > 0: // a mailed code opened; nobody sets anything up with that alone
+		return Step{Need: Second, Accepts: f.First}
 	case len(f.Enrolled) > 0: // what they set up counts no more; the first factor alone must not take its place
 		return Step{Need: Enrolling}
 	case f.User.MFADue.IsZero() && f.Rules.Grace > 0: // the period begins now
@@ -130,28 +133,28 @@ func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 	if f.Now.Before(freshUntil) {
 		return Step{Need: Nothing}
 	}
-	accepts := f.usable()
+	accepts := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.Weak })
 	if len(accepts) == 0 || LevelOf(f.Proofs) >= auth.MultiFactor {
 		accepts = append(accepts, first...)
 	}
 	return Step{Need: Second, Accepts: accepts}
 }
 
-// Left is what the next sign-in asks for once one second factor is gone: nothing, where it asks for none anyway.
-func Left(f Facts, gone auth.EnrolmentID) []auth.Enrolment {
-	f.Enrolled = slices.DeleteFunc(slices.Clone(f.Enrolled), func(e auth.Enrolment) bool { return e.ID == gone })
+// Left is what the next sign-in asks for once some second factors are gone: nothing, where it asks for none anyway.
+func Left(f Facts, gone ...auth.EnrolmentID) []auth.Enrolment {
+	f.Enrolled = slices.DeleteFunc(slices.Clone(f.Enrolled), func(e auth.Enrolment) bool { return slices.Contains(gone, e.ID) })
 	if !IsOn(f) {
 		return nil
 	}
 	return f.usable()
 }
 
-// MayRemove says whether one second factor may go: nil, or why not.
-func MayRemove(f Facts, gone auth.EnrolmentID) error {
+// MayRemove says whether some second factors may go together: nil, or why not.
+func MayRemove(f Facts, gone ...auth.EnrolmentID) error {
 	switch {
-	case len(Left(f, gone)) > 0 || !IsOn(f):
+	case len(Left(f, gone...)) > 0 || !IsOn(f):
 		return nil
-	case f.Rules.MFA != Optional:
+	case MFAOf(f) != Optional:
 		return auth.ConflictError{Code: "last-factor", Why: "A second step is required here, so the last one cannot be removed. Add another first."}
 	case f.Rules.LastFactor != Warn:
 		return auth.ConflictError{Code: "last-factor", Why: "This is your last second step. Disable MFA first, or add another."}
@@ -161,7 +164,7 @@ func MayRemove(f Facts, gone auth.EnrolmentID) error {
 
 // MayDisable says whether a person may switch the second step off: nil, or why not.
 func MayDisable(f Facts) error {
-	if f.Rules.MFA != Optional && f.Rules.MFA != Off {
+	if mfa := MFAOf(f); mfa != Optional && mfa != Off {
 		return auth.ConflictError{Code: "mfa-required", Why: "A second step is required here, so it cannot be switched off."}
 	}
 	return nil
@@ -170,7 +173,7 @@ func MayDisable(f Facts) error {
 // IsOn says whether the next sign-in asks for a second step: for one that somebody has, or, if what they set up counts no
 // more, for another one that they can set up. It does under rules that we do not know.
 func IsOn(f Facts) bool {
-	switch f.Rules.MFA {
+	switch MFAOf(f) {
 	case Off:
 		return false
 	case Optional:
@@ -180,15 +183,24 @@ func IsOn(f Facts) bool {
 	return true
 }
 
+// MFAOf is what holds for one person: the stricter of the rules and what an administrator set for them (W1).
+func MFAOf(f Facts) MFA {
+	if f.User.Method != auth.AnyMethod {
+		return Required
+	}
+	return f.Rules.MFA
+}
+
 // Proved is true where the proofs are enough whatever else the person has: then Enrolled need not be known.
 func Proved(f Facts) bool { return f.proved() }
 
-// LevelOf is what proofs are worth together: two of different kinds are two factors.
+// LevelOf is what proofs are worth together: two of different kinds are two factors, but for weak ones.
 func LevelOf(proofs []auth.Proof) (level auth.Level) {
+	counts := func(p auth.Proof) bool { return p.Level >= auth.OneFactor && !p.Weak }
 	for i, p := range proofs {
 		level = max(level, p.Level)
 		for _, q := range proofs[:i] {
-			if p.Kind != q.Kind && p.Level >= auth.OneFactor && q.Level >= auth.OneFactor {
+			if p.Kind != q.Kind && counts(p) && counts(q) {
 				return auth.MultiFactor
 			}
 		}
@@ -218,6 +230,18 @@ func (f Facts) usable() (found []auth.Enrolment) {
 		}
 	}
 	return found
+}
+
+// unshown is without the mailed code that opened the sign-in: it is never both steps.
+func (f Facts) unshown(some []auth.Enrolment) []auth.Enrolment {
+	return slices.DeleteFunc(some, func(e auth.Enrolment) bool {
+		return e.Weak && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Kind == e.Kind })
+	})
+}
+
+// strong is true once something was shown that is not weak.
+func (f Facts) strong() bool {
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return !p.Weak })
 }
 
 func (f Facts) counts(e auth.Enrolment) bool {

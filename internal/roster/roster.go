@@ -49,7 +49,21 @@ func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proof
 		})
 		f.Enrolled = append(f.Enrolled, some...)
 	}
+	slices.SortStableFunc(f.Enrolled, func(a, b auth.Enrolment) int { return rank(a) - rank(b) })
+	if len(proofs) > 0 && !slices.ContainsFunc(proofs, func(p auth.Proof) bool { return p.Kind == r.first.Kind() }) {
+		var err error
+		if f.First, err = r.first.Enrolments(ctx, from, u.ID); err != nil {
+			return f, err
+		}
+	}
 	return f, nil
+}
+
+func rank(e auth.Enrolment) int {
+	if e.Fallback {
+		return 1
+	}
+	return 0
 }
 
 // Attempt counts a guess and has it checked: it waits for its turn where the factor asks for that, calls take, and

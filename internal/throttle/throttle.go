@@ -1,4 +1,4 @@
-// Package throttle counts guesses.
+// Package throttle counts guesses, and keeps budgets of what is sent.
 //
 // It promises: a guess is counted and committed before it is checked, so a rolled-back request, a lost connection or a
 // killed process never gives one back (security R3); of any number of parallel guesses no more than the limit pass, on
@@ -54,14 +54,17 @@ const quiet = 24 * time.Hour
 func (r Rule) For(subject string) Key { return Key{r, r.name + ":" + subject} }
 
 // ForAddress counts an IPv4 address or an IPv6 /64: one customer has as many addresses in that as they like.
-func (r Rule) ForAddress(a netip.Addr) Key {
+func (r Rule) ForAddress(a netip.Addr) Key { return r.For(Client(a)) }
+
+// Client is an address as a counter knows it.
+func Client(a netip.Addr) string {
 	a = a.Unmap()
 	if a.Is6() {
 		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return r.For(p.String())
+			return p.String()
 		}
 	}
-	return r.For(a.String())
+	return a.String()
 }
 
 // A Key is one counter.
@@ -167,6 +170,10 @@ func (t *Throttle) Sweep(ctx context.Context) error {
 	return t.db.Tx(ctx, func(tx auth.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM throttle WHERE last < $1 AND (streak = 0 OR subject NOT LIKE 'code:%')`,
 			db.Micros(t.clock().Add(-quiet)))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM budgets WHERE full_at <= $1`, db.Micros(t.clock()))
 		return err
 	})
 }

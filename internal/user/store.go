@@ -19,11 +19,13 @@ var embedded embed.FS
 var Schema, _ = fs.Sub(embedded, "schema")
 
 // Columns are what Fields scans, of a table users that the query calls u.
-const Columns = `u.id, u.login, u.name, u.role, u.security_epoch, u.disabled, u.mfa_off, u.mfa_due_at, u.added_at`
+const Columns = `u.id, u.login, u.name, u.role, u.security_epoch, u.disabled, u.mfa_off, u.mfa_due_at, u.mfa_method,
+	u.email, u.phone, u.language, u.frozen_until, u.added_at`
 
 // Fields is where Columns go.
 func Fields(u *auth.User) []any {
-	return []any{&u.ID, &u.Login, &u.Name, &u.Role, &u.Epoch, &u.Disabled, &u.MFAOff, db.Stamp(&u.MFADue), db.Stamp(&u.Added)}
+	return []any{&u.ID, &u.Login, &u.Name, &u.Role, &u.Epoch, &u.Disabled, &u.MFAOff, db.Stamp(&u.MFADue), &u.Method,
+		&u.Email, &u.Phone, &u.Language, db.Stamp(&u.Frozen), db.Stamp(&u.Added)}
 }
 
 // Signal is the topic on which nodes hear that something about a user changed; the payload is the id.
@@ -65,16 +67,15 @@ func (s *Store) Each(ctx context.Context, f func(auth.User) error) error {
 
 // Empty is true before the first user.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
-	var found bool
-	err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`).Scan(&found)
+	found, err := exists(s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users)`))
 	return !found, err
 }
 
 // Add stores a new user. A login that somebody has already is an auth.InvalidError.
 func (s *Store) Add(ctx context.Context, tx auth.Tx, u auth.User) error {
-	err := db.One(tx.ExecContext(ctx, `INSERT INTO users (id, login, login_key, name, role, security_epoch, added_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (login_key) DO NOTHING`,
-		u.ID, u.Login, Key(u.Login), u.Name, u.Role, u.Epoch, db.Micros(u.Added)))
+	err := db.One(tx.ExecContext(ctx, `INSERT INTO users (id, login, login_key, name, role, security_epoch, email, email_key, phone, added_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (login_key) DO NOTHING`,
+		u.ID, u.Login, Key(u.Login), u.Name, u.Role, u.Epoch, u.Email, Key(u.Email), u.Phone, db.Micros(u.Added)))
 	if errors.Is(err, auth.ErrNotFound) {
 		return auth.InvalidError{Field: "email", Why: "belongs to somebody already"}
 	}
@@ -94,6 +95,37 @@ func (s *Store) Disable(ctx context.Context, tx auth.Tx, id auth.UserID) error {
 // SwitchMFA stores the person's own choice.
 func (s *Store) SwitchMFA(ctx context.Context, tx auth.Tx, id auth.UserID, off bool) error {
 	return s.change(ctx, tx, id, `UPDATE users SET mfa_off = $2 WHERE id = $1`, off)
+}
+
+// SetMethod stores what an administrator chose for a person.
+func (s *Store) SetMethod(ctx context.Context, tx auth.Tx, id auth.UserID, m auth.Method) error {
+	return s.change(ctx, tx, id, `UPDATE users SET mfa_method = $2 WHERE id = $1`, m)
+}
+
+// SetContact stores where messages go and in which language. A number is E.164 or empty.
+func (s *Store) SetContact(ctx context.Context, tx auth.Tx, id auth.UserID, email, phone, language string) error {
+	return s.change(ctx, tx, id, `UPDATE users SET email = $2, email_key = $3, phone = $4, language = $5 WHERE id = $1`, email, Key(email), phone, language)
+}
+
+// Freeze keeps everybody from changing how the account is protected, until a time; the zero time ends that.
+func (s *Store) Freeze(ctx context.Context, tx auth.Tx, id auth.UserID, until time.Time) error {
+	return s.change(ctx, tx, id, `UPDATE users SET frozen_until = $2 WHERE id = $1`, db.Micros(until))
+}
+
+// HasAddress says whether mail to an address reaches somebody else than the user, too: as their login or their contact.
+func (s *Store) HasAddress(ctx context.Context, from auth.Reader, but auth.UserID, email string) (bool, error) {
+	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE (login_key = $1 OR email_key = $1) AND id <> $2)`, Key(email), but))
+}
+
+// HasPhone says whether a number is somebody else's than the user's, too.
+func (s *Store) HasPhone(ctx context.Context, from auth.Reader, but auth.UserID, phone string) (bool, error) {
+	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE phone = $1 AND id <> $2)`, phone, but))
+}
+
+// Admins lists who looks after the instance.
+func (s *Store) Admins(ctx context.Context, from auth.Reader) ([]auth.User, error) {
+	rows, err := from.QueryContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.role IN ($1, $2) AND NOT u.disabled ORDER BY u.login_key`, auth.Owner, auth.Admin)
+	return db.Collect(rows, err, func(r *sql.Rows) (u auth.User, err error) { return u, r.Scan(Fields(&u)...) })
 }
 
 // BeginGrace notes until when a person may go on without a required factor, once.
@@ -119,6 +151,8 @@ func (s *Store) change(ctx context.Context, tx auth.Tx, id auth.UserID, statemen
 	}
 	return s.db.Signal(ctx, tx, Signal, string(id))
 }
+
+func exists(row *sql.Row) (found bool, err error) { return found, row.Scan(&found) }
 
 func one(row *sql.Row) (u auth.User, err error) {
 	if err = row.Scan(Fields(&u)...); errors.Is(err, sql.ErrNoRows) {

@@ -24,8 +24,8 @@ const (
 // New checks what was typed and makes a user that is not stored yet. Its errors are auth.InvalidError.
 func New(id auth.UserID, login, name string, role auth.Role, now time.Time) (auth.User, error) {
 	login, name = strings.TrimSpace(login), strings.TrimSpace(name)
-	if a, err := mail.ParseAddress(login); err != nil || a.Address != login || len(login) > maxLogin {
-		return auth.User{}, auth.InvalidError{Field: "email", Why: "must be an email address"}
+	if err := CheckEmail(login); err != nil {
+		return auth.User{}, err
 	}
 	if err := CheckName(name); err != nil {
 		return auth.User{}, err
@@ -33,7 +33,15 @@ func New(id auth.UserID, login, name string, role auth.Role, now time.Time) (aut
 	if !role.Valid() {
 		return auth.User{}, auth.InvalidError{Field: "role", Why: "must be owner, admin or member"}
 	}
-	return auth.User{ID: id, Login: login, Name: name, Role: role, Epoch: 1, Added: now}, nil
+	return auth.User{ID: id, Login: login, Name: name, Role: role, Epoch: 1, Email: login, Added: now}, nil
+}
+
+// CheckEmail refuses what is not one bare address.
+func CheckEmail(text string) error {
+	if a, err := mail.ParseAddress(text); err != nil || a.Address != text || len(text) > maxLogin {
+		return auth.InvalidError{Field: "email", Why: "must be an email address"}
+	}
+	return nil
 }
 
 // CheckName refuses a name that a page or a mail could not show on one line.
