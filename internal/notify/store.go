@@ -1,0 +1,133 @@
+package notify
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+)
+
+//go:embed schema
+var embedded embed.FS
+
+// Schema is the table outbox.
+var Schema, _ = fs.Sub(embedded, "schema")
+
+// A row is one message.
+type row struct {
+	id                  string
+	user                auth.UserID
+	channel             Channel
+	message             string
+	sealed              []byte
+	state               State
+	why                 string
+	tries               int
+	due, expires, added time.Time
+}
+
+const columns = `id, user_id, channel, message, sealed, state, why, tries, due_at, expires_at, added_at`
+
+func scan(r *sql.Rows) (m row, err error) {
+	return m, r.Scan(&m.id, &m.user, &m.channel, &m.message, &m.sealed, &m.state, &m.why, &m.tries,
+		db.Stamp(&m.due), db.Stamp(&m.expires), db.Stamp(&m.added))
+}
+
+func (o *Outbox) insert(ctx context.Context, tx auth.Tx, r row) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		r.id, r.user, r.channel, r.message, r.sealed, r.state, r.why, r.tries, db.Micros(r.due), db.Micros(r.expires), db.Micros(r.added))
+	return err
+}
+
+// Cancel takes a message back that is not on its way yet: the code in it is dead.
+func (o *Outbox) Cancel(ctx context.Context, tx auth.Tx, id string) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE id = $1 AND state = $2`, id, Waiting)
+	return err
+}
+
+// State is how far a message has come.
+func (o *Outbox) State(ctx context.Context, from auth.Reader, id string) (s State, err error) {
+	err = from.QueryRowContext(ctx, `SELECT state FROM outbox WHERE id = $1`, id).Scan(&s)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return s, err
+}
+
+// claim takes some messages that are due, until the lease is over. What a dead node had claimed is due again by then.
+func (o *Outbox) claim(ctx context.Context, c Channel, most int) (mine []row, err error) {
+	err = o.DB.Tx(ctx, func(tx auth.Tx) error {
+		now := o.Clock()
+		rows, err := tx.QueryContext(ctx, `UPDATE outbox SET state = $1, due_at = $2, tries = tries + 1
+			WHERE id IN (SELECT id FROM outbox WHERE due_at > 0 AND due_at <= $3 AND channel = $4 ORDER BY due_at LIMIT $5`+o.DB.SkipLocked()+`)
+			RETURNING `+columns, Sending, db.Micros(now.Add(lease)), db.Micros(now), c, most)
+		mine, err = db.Collect(rows, err, scan)
+		return err
+	})
+	return mine, err
+}
+
+// note stores what came of a try. Due zero means that it is over; then the content goes.
+func (o *Outbox) note(ctx context.Context, r row, s State, why string, due time.Time) error {
+	return o.DB.Tx(ctx, func(tx auth.Tx) error {
+		if !due.IsZero() {
+			_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, due_at = $3 WHERE id = $1 AND state = $4`, r.id, s, db.Micros(due), Sending)
+			return err
+		}
+		sealed := []byte(nil)
+		if o.Keep {
+			sealed = r.sealed
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, why = $3, due_at = 0, over_at = $4, sealed = $5 WHERE id = $1`,
+			r.id, s, why, db.Micros(o.Clock()), sealed)
+		return err
+	})
+}
+
+// nextDue is when the earliest message wants a try; zero: none waits.
+func (o *Outbox) nextDue(ctx context.Context) (t time.Time, err error) {
+	return t, o.DB.QueryRowContext(ctx, `SELECT COALESCE(MIN(due_at), 0) FROM outbox WHERE due_at > 0`).Scan(db.Stamp(&t))
+}
+
+// recent lists the newest messages.
+func (o *Outbox) recent(ctx context.Context, n int) ([]row, error) {
+	rows, err := o.DB.QueryContext(ctx, `SELECT `+columns+` FROM outbox WHERE user_id <> '' ORDER BY added_at DESC, id DESC LIMIT $1`, n)
+	return db.Collect(rows, err, scan)
+}
+
+// one is a single message, or auth.ErrNotFound.
+func (o *Outbox) one(ctx context.Context, id string) (row, error) {
+	rows, err := o.DB.QueryContext(ctx, `SELECT `+columns+` FROM outbox WHERE id = $1`, id)
+	all, err := db.Collect(rows, err, scan)
+	if err == nil && len(all) == 0 {
+		err = auth.ErrNotFound
+	}
+	if err != nil {
+		return row{}, err
+	}
+	return all[0], nil
+}
+
+func (o *Outbox) waiting() float64 {
+	ctx, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	n := -1.0
+	o.DB.QueryRowContext(ctx, `SELECT COUNT(*) FROM outbox WHERE due_at > 0`).Scan(&n)
+	return n
+}
+
+// kept is how long the bare fact stays that a message was sent.
+const kept = 30 * 24 * time.Hour
+
+// Sweep removes what is long over.
+func (o *Outbox) Sweep(ctx context.Context) error {
+	return o.DB.Tx(ctx, func(tx auth.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE due_at = 0 AND added_at < $1`, db.Micros(o.Clock().Add(-kept)))
+		return err
+	})
+}

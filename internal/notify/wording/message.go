@@ -1,0 +1,106 @@
+package wording
+
+import (
+	"slices"
+	"time"
+)
+
+// A message is one thing we tell people: its name in the language files, and what its texts may speak of.
+type message struct {
+	name    string
+	tags    []string // beside those that every message has
+	account string   // tag that fills the row Account; empty: no such row
+	own     bool     // only its person reads it, so that it may say where their codes are sent (A6)
+}
+
+var (
+	// everywhere are the tags of every message. The agent is whoever it is sent to.
+	everywhere   = []string{"site.name", "site.host", "site.support", "agent.name", "to", "time", "browser", "address", "link"}
+	destinations = []string{"agent.email", "agent.workphone"}
+	code         = []string{"code", "minutes", "until"}
+)
+
+// An address that is to be verified may be a stranger's, an old one may have a new owner, and a blocked one has two.
+var messages = []message{
+	{name: "code-signin", tags: code, own: true},
+	{name: "code-first", tags: code, own: true},
+	{name: "code-verify", tags: code},
+	{name: "code-stepup", tags: code, own: true},
+	{name: "notice-browser", account: "agent.email", own: true},
+	{name: "notice-factor-added", tags: []string{"kind", "name"}, account: "agent.email", own: true},
+	{name: "notice-factor-removed", tags: []string{"kind", "name"}, account: "agent.email", own: true},
+	{name: "notice-factor-renamed", tags: []string{"kind", "old", "new"}, account: "agent.email", own: true},
+	{name: "notice-password", account: "agent.email", own: true},
+	{name: "notice-email", tags: []string{"old", "new"}, account: "agent.name"},
+	{name: "notice-phone", tags: []string{"old", "new"}, account: "agent.name"},
+	{name: "notice-mfa-off", account: "agent.email", own: true},
+	{name: "notice-mfa-on", account: "agent.email", own: true},
+	{name: "notice-mfa-reset", account: "agent.email", own: true},
+	{name: "notice-failures", account: "agent.email", own: true},
+	{name: "notice-method", tags: []string{"kind"}, account: "agent.email", own: true},
+	{name: "notice-blocked", tags: []string{"kind"}, account: "agent.name"},
+	{name: "notice-blocked-admin", tags: []string{"kind", "other.name"}, account: "other.name", own: true},
+	{name: "notice-recovery", tags: []string{"until"}, account: "agent.email", own: true},
+	{name: "test", own: true},
+}
+
+func (m message) isCode() bool   { return slices.Contains(m.tags, "code") }
+func (m message) isNotice() bool { return m.account != "" }
+
+// A shape is what a table of a language file has to hold and may hold, and the tags of its texts.
+type shape struct{ need, may, tags []string }
+
+func (m message) shape() shape {
+	s := shape{
+		need: []string{"subject", "preview", "title", "lead"},
+		may:  []string{"note", "act", "after", "sms"},
+		tags: slices.Concat(everywhere, m.tags),
+	}
+	if m.own {
+		s.tags = append(s.tags, destinations...)
+	}
+	if m.isCode() {
+		s.need = append(s.need, "sms")
+	}
+	return s
+}
+
+// shapes are the tables of a language file by name: the messages, and what a language needs besides.
+var shapes = func() map[string]shape {
+	all := map[string]shape{
+		"words": {need: []string{"account", "browser", "address", "time", "footer", "always"}, tags: everywhere},
+		"kinds": {need: []string{"passkey", "totp", "email", "sms", "password", "backupcode"}},
+		"lines": {need: []string{"row"}, tags: []string{"label", "value"}},
+		"dates": {need: []string{"months", "date", "clock"}, tags: []string{"day", "month", "year", "hour", "minute", "zone"}},
+	}
+	for _, m := range messages {
+		all[m.name] = m.shape()
+	}
+	return all
+}()
+
+// Sample is facts as they might be, for previews and tests.
+func Sample(message string) Facts {
+	at := time.Date(2026, 11, 21, 14, 28, 0, 0, time.UTC)
+	f := Facts{
+		Tags: map[string]string{
+			"agent.name": "Maya Lind", "agent.email": "maya@example.com", "agent.workphone": "+46 70 555 12 34", "to": "maya@example.com",
+			"code": "K7MQ-3XTP", "browser": "Chrome on macOS", "address": "203.0.113.24",
+			"name": "MacBook Pro", "old": "Key 1", "new": "MacBook Pro", "other.name": "Tom Berg",
+		},
+		At: at, Until: at.Add(10 * time.Minute), Kind: "passkey", Link: "https://id.example.com/not-me/5f1c",
+	}
+	switch message {
+	case "notice-email":
+		f.Tags["old"], f.Tags["new"] = "m•••@example.com", "l•••@example.org"
+	case "notice-phone":
+		f.Tags["old"], f.Tags["new"] = "•••• 1234", "•••• 9876"
+	case "notice-method":
+		f.Kind = "email"
+	case "notice-blocked", "notice-blocked-admin":
+		f.Kind, f.Link = "sms", ""
+	case "notice-recovery":
+		f.Until, f.Link = at.AddDate(0, 0, 3), ""
+	}
+	return f
+}
