@@ -36,13 +36,15 @@ type Account struct {
 
 // Parts are what the pages are made with.
 type Parts struct {
-	DB       *db.DB
-	Users    *user.Store
-	Roster   *roster.Roster
-	Throttle *throttle.Throttle
-	Trail    *audit.Trail
-	Revoker  auth.Revoker
-	Cards    []Carder // in order
+	DB        *db.DB
+	Users     *user.Store
+	Roster    *roster.Roster
+	Throttle  *throttle.Throttle
+	Trail     *audit.Trail
+	Revoker   auth.Revoker
+	Cards     []Carder // in order
+	Region    string   // of phone numbers without a country: "SE"
+	Languages []string // there are messages in
 }
 
 func New(p Parts) *Account { return &Account{p} }
@@ -56,6 +58,11 @@ func (a *Account) Routes() []web.Route {
 			Page: web.Shell(files, "profile.html"),
 		}),
 		web.On(visit.SignedIn, "POST /account", a.rename, web.About{Does: "Change the name", Then: "/account"}),
+		web.On(visit.Fresh, "POST /account/contact", a.contact, web.About{
+			Does: "Change where messages go and in which language; codes go on to where they went until the new place is proved",
+			Then: "/account",
+			On:   "/account",
+		}),
 		web.On(visit.SignedIn, "GET /account/security", a.security, web.About{
 			Does: "Show the state of MFA and what happened lately",
 			Page: web.Shell(files, "security.html"),
@@ -78,8 +85,8 @@ func (a *Account) Routes() []web.Route {
 			On:   "/account/security",
 		}),
 	}
-	for _, c := range a.Cards {
-		if h, ok := c.(Holder); ok {
+	for _, f := range a.Roster.Second() {
+		if h, ok := f.(Holder); ok {
 			routes = append(routes, a.hold(h)...)
 		}
 	}
@@ -92,6 +99,13 @@ type (
 		Name  string    `json:"name"`
 		Role  auth.Role `json:"role"`
 		Added time.Time `json:"added_at"`
+		Contact
+		Languages []string `json:"-"`
+	}
+	Contact struct {
+		Email    string `json:"email" max:"254" doc:"where mail goes"`
+		Phone    string `json:"phone,omitempty" max:"32" doc:"work phone, with + and country"`
+		Language string `json:"language,omitempty" max:"35" doc:"of messages, BCP 47; empty: the one of the site"`
 	}
 	Name struct {
 		Name string `json:"name" max:"100"`
@@ -122,8 +136,8 @@ type (
 )
 
 func (a *Account) profile(ctx context.Context, _ web.None) (Profile, error) {
-	u := visit.Of(ctx).Session.User
-	return Profile{u.Login, u.Name, u.Role, u.Added}, nil
+	u, err := a.Users.Get(ctx, a.DB, visit.Of(ctx).Session.User.ID)
+	return Profile{u.Login, u.Name, u.Role, u.Added, Contact{u.Email, u.Phone, u.Language}, a.Languages}, err
 }
 
 func (a *Account) rename(ctx context.Context, in Name) (web.None, error) {
@@ -303,6 +317,16 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		return "Account created", false
 	case auth.UserRenamed:
 		return "Changed your name", false
+	case auth.ContactChanged:
+		return "Changed your " + e.Detail["field"], false
+	case auth.ContactBlocked:
+		return "No " + a.called(auth.Kind(e.Detail["factor"])) + " any more: somebody else has the same", true
+	case auth.MethodSet:
+		return "An administrator chose how you sign in", true
+	case auth.AccountFrozen:
+		return "Said “This wasn’t me”", true
+	case auth.AccountUnfrozen:
+		return "Changes were allowed again", false
 	}
 	return string(e.Kind), false
 }

@@ -11,33 +11,40 @@ import (
 	"sallyport/internal/web"
 )
 
-// A Holder is a factor of which people have several, by name: they rename and remove them here, all in the same way.
+// A Holder is a factor that people remove here, all in the same way.
 type Holder interface {
-	Carder
 	auth.Factor
 	Holding() web.Holding
+	Remove(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID) error // or auth.ErrNotFound
+}
+
+// A Renamer is one of which they have several, by name.
+type Renamer interface {
+	Holder
 	Rename(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID, name string) error // or auth.ErrNotFound
-	Remove(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.EnrolmentID) error              // or auth.ErrNotFound
 }
 
 // hold is the routes of one Holder.
 func (a *Account) hold(h Holder) []web.Route {
 	about, noun := h.Holding(), h.Holding().Noun
-	return []web.Route{
-		web.On(visit.SignedIn, "GET "+about.Path+"/{id}/name", func(ctx context.Context, in Naming) (Held, error) {
-			e, err := a.held(ctx, a.DB, h, in.ID)
-			return Held{e.ID, e.Name, in.New, about}, err
-		}, web.About{Does: "Show the name of one " + noun, Page: web.Dialog(files, "rename.html")}),
-		web.On(visit.SignedIn, "POST "+about.Path+"/{id}/name", func(ctx context.Context, in NewName) (web.None, error) {
-			return web.None{}, a.renameHeld(ctx, h, in)
-		}, web.About{Does: "Rename one " + noun, Then: "/account/security"}),
+	var routes []web.Route
+	if r, ok := h.(Renamer); ok {
+		routes = append(routes,
+			web.On(visit.SignedIn, "GET "+about.Path+"/{id}/name", func(ctx context.Context, in Naming) (Held, error) {
+				e, err := a.held(ctx, a.DB, h, in.ID)
+				return Held{e.ID, e.Name, in.New, about}, err
+			}, web.About{Does: "Show the name of one " + noun, Page: web.Dialog(files, "rename.html")}),
+			web.On(visit.SignedIn, "POST "+about.Path+"/{id}/name", func(ctx context.Context, in NewName) (web.None, error) {
+				return web.None{}, a.renameHeld(ctx, r, in)
+			}, web.About{Does: "Rename one " + noun, Then: "/account/security"}))
+	}
+	return append(routes,
 		web.On(visit.Fresh, "GET "+about.Path+"/{id}/remove", func(ctx context.Context, in Which) (Removal, error) {
 			return a.beforeRemoval(ctx, h, in.ID)
 		}, web.About{Does: "Say what follows from removing one " + noun, Page: web.Dialog(files, "remove.html"), On: "/account/security"}),
 		web.On(visit.Fresh, "DELETE "+about.Path+"/{id}", func(ctx context.Context, in Which) (web.None, error) {
 			return web.None{}, a.remove(ctx, h, in.ID)
-		}, web.About{Does: "Remove one " + noun + "; all other sessions end", Then: "/account/security", On: "/account/security"}),
-	}
+		}, web.About{Does: "Remove one " + noun + "; all other sessions end", Then: "/account/security", On: "/account/security"}))
 }
 
 type (
@@ -79,7 +86,7 @@ func (a *Account) held(ctx context.Context, from auth.Reader, h Holder, id auth.
 	return all[i], nil
 }
 
-func (a *Account) renameHeld(ctx context.Context, h Holder, in NewName) error {
+func (a *Account) renameHeld(ctx context.Context, h Renamer, in NewName) error {
 	name := strings.TrimSpace(in.Name)
 	switch {
 	case name == "":

@@ -25,9 +25,11 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
+	"sallyport/internal/factor/onetime"
 	"sallyport/internal/factor/passkey"
 	"sallyport/internal/factor/password"
 	"sallyport/internal/factor/totp"
+	"sallyport/internal/notify"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
@@ -52,6 +54,7 @@ type App struct {
 	Throttle  *throttle.Throttle
 	Trail     *audit.Trail
 	Setup     *setup.Setup
+	Outbox    *notify.Outbox
 
 	log    *slog.Logger
 	sweeps []func(context.Context) error
@@ -63,7 +66,8 @@ var embedded embed.FS
 var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
-var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, password.Schema, totp.Schema, passkey.Schema, session.Schema, signin.Schema, setup.Schema, ownSchema}
+var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, password.Schema, totp.Schema, passkey.Schema, onetime.Schema,
+	session.Schema, signin.Schema, setup.Schema, ownSchema}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -74,7 +78,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	rules := Rules(c)
-	if err := rules.Check([]auth.Kind{passkey.Kind, totp.Kind}); err != nil {
+	if err := rules.Check([]auth.Kind{passkey.Kind, totp.Kind, onetime.Email, onetime.SMS}); err != nil {
 		return nil, err
 	}
 	if rules.MFA != policy.Off && len(rules.Factors) == 0 && len(c.Policy.Factors) > 0 {
@@ -120,16 +124,28 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	ros.Add(words, passkeys, codes)
+	outbox, err := newOutbox(c, d, keys, clock, log, metrics)
+	if err != nil {
+		return nil, err
+	}
+	mailed := onetime.New(onetime.Parts{DB: d, Keys: keys, Users: users, Outbox: outbox, Trail: trail, Throttle: throttle, Roster: ros, Revoker: sessions,
+		Rules: codeRules(c), Clock: clock})
+	metrics.MustRegister(mailed)
+	seconds := []auth.Factor{passkeys, codes}
+	for _, f := range mailed.Factors() {
+		seconds = append(seconds, f)
+	}
+	ros.Add(words, seconds...)
+	trail.Watch(mailed)
 	if err := passkeys.Stranded(ctx); err != nil {
 		return nil, err
 	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
-			Sites: sites, Detours: []signin.Detour{passkeys}, Clock: clock})
+			Sites: sites, Detours: []signin.Detour{passkeys}, Mailed: opening(c, mailed), Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
-			Cards: []account.Carder{passkeys, codes, words, sessions}})
+			Cards: cards(mailed, passkeys, codes, words, sessions), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
 		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
 	)
 	proxies, err := c.Proxies()
@@ -159,12 +175,12 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Scripts:   []web.Script{passkey.Script()},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
-	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes())
+	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes())
 	if err != nil {
 		return nil, err
 	}
-	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep}}, nil
+	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox,
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep}}, nil
 }
 
 // sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event
@@ -244,6 +260,7 @@ func (a *App) Run(ctx context.Context) {
 	all.Go(func() { a.DB.Listen(ctx) })
 	all.Go(func() { a.Sessions.Run(ctx) })
 	all.Go(func() { a.Trail.Run(ctx, a.log) })
+	all.Go(func() { a.Outbox.Run(ctx) })
 	all.Go(func() { a.sweep(ctx) })
 	all.Wait()
 }

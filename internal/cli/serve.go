@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,6 +54,7 @@ func (d devCommand) Run(e *env) error {
 		}
 		c.URL = "http://localhost:" + port
 	}
+	keepMessages(&c)
 	if !config.IsLoopback(c.Listen) {
 		return fmt.Errorf("dev listens on this machine only, not on %s: use serve", c.Listen)
 	}
@@ -76,6 +78,19 @@ func (d devCommand) Run(e *env) error {
 		fmt.Fprintln(e.stdout, "\nStop it with Ctrl-C.")
 		return nil
 	})
+}
+
+// keepMessages lets every channel be tried without a server or a provider: what is sent is kept and shown.
+func keepMessages(c *config.Config) {
+	if c.Mail.Host == "" && c.SMS.Provider == "" && slices.Equal(c.Policy.Factors, config.Default().Policy.Factors) {
+		c.Policy.Factors = append(c.Policy.Factors, "sms", "email")
+	}
+	if c.Mail.Host == "" {
+		c.Mail.Host = config.Outbox
+	}
+	if c.SMS.Provider == "" {
+		c.SMS.Provider, c.SMS.Countries = config.Outbox, []string{"DE", "ES", "FI", "FR", "GB", "SE", "US"}
+	}
 }
 
 type serveCommand struct{ listening }

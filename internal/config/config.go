@@ -44,6 +44,10 @@ type Config struct {
 	Passkeys       Passkeys `toml:"passkeys"`
 	Session        Session  `toml:"session"`
 	Password       Password `toml:"password"`
+	Codes          Codes    `toml:"codes"`
+	Mail           Mail     `toml:"mail"`
+	SMS            SMS      `toml:"sms"`
+	Messages       Messages `toml:"messages"`
 }
 
 // Site is how the pages look.
@@ -56,7 +60,7 @@ type Site struct {
 // Policy is what is asked of everybody.
 type Policy struct {
 	MFA           string   `toml:"mfa" doc:"off, optional (who has a second factor is asked for it) or required (everybody sets one up)."`
-	Factors       []string `toml:"factors" doc:"Second factors that count: [\"passkey\", \"totp\"]."`
+	Factors       []string `toml:"factors" doc:"Second factors that count, of passkey, totp, email and sms. The last two need [mail] and [sms]."`
 	GraceDays     int      `toml:"grace_days" doc:"With required: days from the first sign-in without a second factor until it is enforced."`
 	LastFactor    string   `toml:"last_factor" doc:"refuse or warn when somebody removes their last second factor."`
 	StepUpMinutes int      `toml:"step_up_minutes" doc:"How long a fresh proof stays fresh, 1 to 60."`
@@ -91,6 +95,48 @@ type Password struct {
 	AtOnce     int `toml:"at_once" doc:"Hashes at once; 0: one for each core."`
 }
 
+// Codes is how codes by email and SMS are used.
+type Codes struct {
+	Delivery string `toml:"delivery" doc:"preferred (a sign-in sends to the channel its person prefers), choose (they pick one, then it is sent) or all (each channel gets one)."`
+	SignIn   bool   `toml:"sign_in" doc:"A sign-in may begin with a code by email in place of the password: Email me a code."`
+}
+
+// Mail is the SMTP server that takes our mail. Without one there are no codes by email and no security notices.
+type Mail struct {
+	Host     string `toml:"host" doc:"SMTP server, host:port. outbox: mail is kept to be looked at, on a machine to develop on. Empty: there is no mail."`
+	TLS      string `toml:"tls" doc:"starttls, tls (from the first byte) or none (for a relay on this machine)."`
+	User     string `toml:"user" doc:"Login at the server; empty: none."`
+	Password string `toml:"password" doc:"Password of the login; better in SALLYPORT_MAIL_PASSWORD_FILE."`
+	From     string `toml:"from" doc:"Sender: Example <no-reply@example.com>."`
+	ReplyTo  string `toml:"reply_to" doc:"Where answers go; empty: to the sender."`
+	Hello    string `toml:"hello" doc:"How we greet the server; empty: the domain of from."`
+	PerHour  int    `toml:"per_hour" doc:"Codes by email in an hour at most, of everybody together."`
+}
+
+// SMS is the provider that takes our SMS.
+type SMS struct {
+	Provider  string   `toml:"provider" doc:"twilio, vonage, sns, webhook or smpp. outbox: SMS are kept to be looked at. Empty: there is no SMS. See operate/messages.md for what each needs."`
+	URL       string   `toml:"url" doc:"Address of the provider, if not its usual one; needed for webhook and smpp."`
+	Account   string   `toml:"account" doc:"Account SID, API key, access key id or system_id."`
+	Secret    string   `toml:"secret" doc:"What proves it; better in SALLYPORT_SMS_SECRET_FILE."`
+	From      string   `toml:"from" doc:"Sender that phones show."`
+	Region    string   `toml:"region" doc:"Of AWS: eu-north-1."`
+	Token     string   `toml:"token" doc:"Session token of temporary AWS credentials."`
+	Countries []string `toml:"countries" doc:"Countries that SMS may go to, ISO 3166-1: [\"SE\", \"FI\"]. No others."`
+	Country   string   `toml:"country" doc:"Country of numbers that are typed without one."`
+	PerHour   int      `toml:"per_hour" doc:"SMS in an hour at most, of everybody together; half of them to one country."`
+}
+
+// Messages is what mail and SMS say.
+type Messages struct {
+	Language string `toml:"language" doc:"Of messages to people who chose none: en, de, fr, es, fi, or one of yours."`
+	Texts    string `toml:"texts" doc:"Folder with texts of yours, LANGUAGE.toml; see operate/messages.md. Empty: ours."`
+	TimeZone string `toml:"time_zone" doc:"Zone of the times in messages: Europe/Helsinki."`
+}
+
+// Outbox as mail.host or sms.provider keeps messages to be looked at.
+const Outbox = "outbox"
+
 // Default is what `sallyport dev` runs with.
 func Default() Config {
 	return Config{
@@ -101,6 +147,10 @@ func Default() Config {
 		Passkeys: Passkeys{Use: "enabled", RelatedOrigins: []string{}, AddAt: "anywhere", TurnsMFAOn: true, Offer: true, AllowedAAGUIDs: []string{}, DeniedAAGUIDs: []string{}},
 		Session:  Session{IdleMinutes: 60, AbsoluteHours: 24},
 		Password: Password{MemoryKiB: 7168, Iterations: 5},
+		Codes:    Codes{Delivery: "preferred"},
+		Mail:     Mail{TLS: "starttls", PerHour: 2000},
+		SMS:      SMS{Countries: []string{}, PerHour: 200},
+		Messages: Messages{Language: "en", TimeZone: "UTC"},
 	}
 }
 
@@ -237,6 +287,9 @@ func (c Config) Check() error {
 	case c.Password.AtOnce < 0:
 		return errors.New("password.at_once is negative: set it to 0 for one hash at a time on each core")
 	}
+	if err := c.checkMessages(); err != nil {
+		return err
+	}
 	for _, origin := range c.ReturnTo {
 		if !isOrigin(origin) {
 			return fmt.Errorf("return_to has %q: name origins like https://app.example.com, without a path", origin)
@@ -288,6 +341,9 @@ func (c Config) Unsafe() (reasons []string) {
 		if r.Bits() == 0 {
 			no("trusted_proxies has " + r.String() + ", so anybody could claim any address: name your proxies alone")
 		}
+	}
+	if c.Mail.Host == Outbox || c.SMS.Provider == Outbox {
+		no("mail.host or sms.provider is outbox, so nobody would get a message: name your server and provider")
 	}
 	if c.MetricsListen != "off" && !IsLoopback(c.MetricsListen) && isUnspecified(c.MetricsListen) {
 		no("metrics_listen is " + c.MetricsListen + ", open to everybody: name one address of an inner network, or localhost:9464")

@@ -45,6 +45,10 @@ func (s *SignIn) Routes() []web.Route {
 	for _, f := range s.counting() {
 		routes = append(routes, s.step(f)...)
 	}
+	if s.Mailed != nil { // then the password may come second
+		routes = append(routes, s.step(s.Roster.First())...)
+		routes = append(routes, s.mailedRoutes()...)
+	}
 	return routes
 }
 
@@ -76,6 +80,9 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 		} else {
 			routes = append(routes, web.On(visit.Pending, "POST /signin/"+string(f.Kind()), check, about))
 		}
+		if sender, ok := f.(web.Sender); ok {
+			routes = append(routes, s.send(sender, prompt.Title))
+		}
 	}
 	if e, ok := f.(web.Enroller); ok {
 		routes = append(routes, e.Enrol("/signin/enrol", visit.Enrolling, s.enrolled)...)
@@ -91,6 +98,7 @@ type (
 		Kinds    []auth.Kind `json:"kinds" doc:"what a sign-in may begin with"`
 		ReturnTo string      `json:"return_to,omitempty"`
 		Openings []Way       `json:"-"`
+		Mailed   bool        `json:"-"`
 	}
 	Credentials struct {
 		Login    string      `json:"login" max:"254"`
@@ -104,6 +112,8 @@ type (
 		State   string       `json:"state" enum:"second_factor"`
 		Factors []auth.Offer `json:"factors" doc:"any of them will do; the strongest, most recently used first"`
 		Login   string       `json:"login"`
+		Sent    *web.Sent    `json:"sent,omitempty" doc:"of a factor whose response is sent to the person"`
+		Kind    auth.Kind    `json:"-"`
 		Asks    *web.Prompt  `json:"-"`
 		Lead    web.Part     `json:"-"`
 		Fields  web.Part     `json:"-"`
@@ -129,11 +139,14 @@ type (
 type Answer = web.Onward
 
 func (s *SignIn) ways(_ context.Context, in Arrival) (Ways, error) {
-	out := Ways{Kinds: []auth.Kind{s.Roster.First().Kind()}, ReturnTo: in.ReturnTo}
+	out := Ways{Kinds: []auth.Kind{s.Roster.First().Kind()}, ReturnTo: in.ReturnTo, Mailed: s.Mailed != nil}
 	for _, f := range s.counting() {
 		if o, ok := f.(web.Opener); ok {
 			out.Kinds, out.Openings = append(out.Kinds, o.Kind()), append(out.Openings, Way{o.Kind(), o.Prompt()})
 		}
+	}
+	if out.Mailed {
+		out.Kinds = append(out.Kinds, s.Mailed.Kind())
 	}
 	return out, nil
 }
@@ -165,6 +178,9 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 	if _, ok := f.(web.Challenger); ok {
 		rule = rule.Lockless()
 	}
+	if f == s.Roster.First() {
+		rule = throttle.FirstByAccount
+	}
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), rule.For(string(p.User.ID)))
 	})
@@ -194,8 +210,8 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 	if next.Need != policy.Second {
 		return Step{}, auth.ErrForbidden
 	}
-	out := Step{State: "second_factor", Factors: roster.Offers(next.Accepts), Login: p.User.Login}
-	for _, factor := range s.Roster.Second() {
+	out := Step{State: "second_factor", Kind: kind, Factors: roster.Offers(next.Accepts), Login: p.User.Login}
+	for _, factor := range append(slices.Clone(s.Roster.Second()), s.Roster.First()) {
 		some := roster.Of(factor.Kind(), next.Accepts)
 		prompter, ok := factor.(web.Prompter)
 		if !ok || len(some) == 0 {
@@ -204,6 +220,9 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 		prompt := prompter.Prompt()
 		if factor.Kind() == kind {
 			out.Asks, out.Lead, out.Fields = prompt, prompt.Lead(some), prompt.Fields(some)
+			if out.Sent, err = s.sent(ctx, factor); err != nil {
+				return Step{}, err
+			}
 		} else {
 			out.Others = append(out.Others, Way{factor.Kind(), prompt})
 		}
@@ -215,8 +234,9 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 }
 
 func (s *SignIn) choices(ctx context.Context, _ web.None) (Choices, error) {
-	out := Choices{State: "enrolment", Factors: s.enrollable(), Login: visit.Of(ctx).Pending.User.Login}
-	for _, e := range s.enrollers() {
+	u := visit.Of(ctx).Pending.User
+	out := Choices{State: "enrolment", Factors: s.enrollable(u), Login: u.Login}
+	for _, e := range s.enrollers(u) {
 		out.Ways = append(out.Ways, Way{e.Kind(), e.Prompt()})
 	}
 	return out, nil
@@ -227,18 +247,27 @@ func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
 	return Left{visit.Cookies{visit.Clear(visit.PendingCookie)}}, err
 }
 
-// enrollers are the factors that can be set up on the way in.
-func (s *SignIn) enrollers() (some []web.Enroller) {
+// enrollers are the factors that somebody can set up on the way in: what an administrator chose for them, if that is
+// among them, else all.
+func (s *SignIn) enrollers(u auth.User) (some []web.Enroller) {
 	for _, f := range s.counting() {
-		if e, ok := f.(web.Enroller); ok && slices.Contains(s.Roster.Rules().Addable(), f.Kind()) {
-			some = append(some, e)
+		e, ok := f.(web.Enroller)
+		if !ok || !slices.Contains(s.Roster.Rules().Addable(), f.Kind()) {
+			continue
 		}
+		if p, ok := f.(interface{ Enrols(auth.User) bool }); ok && !p.Enrols(u) {
+			continue
+		}
+		if string(f.Kind()) == string(u.Method) {
+			return []web.Enroller{e}
+		}
+		some = append(some, e)
 	}
 	return some
 }
 
-func (s *SignIn) enrollable() (offers []auth.Offer) {
-	for _, e := range s.enrollers() {
+func (s *SignIn) enrollable(u auth.User) (offers []auth.Offer) {
+	for _, e := range s.enrollers(u) {
 		offers = append(offers, auth.Offer{Kind: e.Kind(), Name: e.Prompt().Title})
 	}
 	return offers

@@ -42,6 +42,7 @@ type Parts struct {
 	Trail    *audit.Trail
 	Sites    visit.Sites // where a sign-in may lead
 	Detours  []Detour
+	Mailed   Mailed // begins a sign-in with a code by mail; nil: none does
 	Clock    func() time.Time
 }
 
@@ -121,9 +122,15 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 		}
 		return s.finish(ctx, tx, u, proofs, returnTo)
 	case policy.Second:
-		return s.hold(ctx, tx, f, Answer{State: "second_factor", Factors: roster.Offers(step.Accepts), Next: "/signin/" + string(step.Accepts[0].Kind)}, returnTo)
+		opens := step.Accepts[0].Kind
+		answer, p, err := s.hold(ctx, tx, f, Answer{State: "second_factor", Factors: roster.Offers(step.Accepts), Next: "/signin/" + string(opens)}, returnTo)
+		if err != nil {
+			return answer, err
+		}
+		return answer, s.sendUnasked(ctx, tx, opens, p)
 	case policy.Enrolling:
-		return s.hold(ctx, tx, f, Answer{State: "enrolment", Factors: s.enrollable(), Next: "/signin/enrol"}, returnTo)
+		answer, _, err := s.hold(ctx, tx, f, Answer{State: "enrolment", Factors: s.enrollable(u), Next: "/signin/enrol"}, returnTo)
+		return answer, err
 	case policy.Denied:
 		return Answer{}, auth.ErrWrong
 	}
@@ -131,11 +138,11 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 }
 
 // hold stores a pending sign-in.
-func (s *SignIn) hold(ctx context.Context, tx auth.Tx, f policy.Facts, a Answer, returnTo string) (Answer, error) {
+func (s *SignIn) hold(ctx context.Context, tx auth.Tx, f policy.Facts, a Answer, returnTo string) (Answer, auth.Pending, error) {
 	token := secret.NewToken()
-	err := s.insert(ctx, tx, secret.Digest(token), auth.Pending{ID: secret.NewID(), User: f.User, Proofs: f.Proofs, ReturnTo: returnTo, Expires: f.Now.Add(lifetime)})
+	p := auth.Pending{ID: secret.NewID(), User: f.User, Proofs: f.Proofs, ReturnTo: returnTo, Expires: f.Now.Add(lifetime)}
 	a.Cookies = visit.Cookies{visit.Issue(visit.PendingCookie, token)}
-	return a, err
+	return a, p, s.insert(ctx, tx, secret.Digest(token), p)
 }
 
 // prove goes on from a second proof. The pending sign-in is spent in the same transaction, so of two right responses

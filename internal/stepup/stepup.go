@@ -84,6 +84,14 @@ func (s *StepUp) Routes() []web.Route {
 				Does: "Give what the browser needs to prove again: " + prompt.Title,
 			}))
 		}
+		if sender, ok := f.(web.Sender); ok {
+			send := func(ctx context.Context, _ web.None) (web.Sent, error) { return s.send(ctx, sender) }
+			routes = append(routes, web.On(visit.SignedIn, "POST /stepup/"+string(f.Kind())+"/send", send, web.About{
+				Does: "Send a code to prove again with, or another one; the one before is dead then: " + prompt.Title,
+				Then: web.SamePage,
+				On:   "/stepup",
+			}))
+		}
 		prove := func(ctx context.Context, in Response) (Raised, error) { return s.prove(ctx, f, in.Response) }
 		label := "code"
 		if f == s.Roster.First() {
@@ -114,6 +122,7 @@ type (
 		Kind auth.Kind
 		*web.Prompt
 		Lead, Form web.Part
+		Sent       *web.Sent // of a factor whose response is sent to the person
 	}
 	Response struct {
 		Response auth.Secret `json:"*"`
@@ -136,22 +145,50 @@ func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 	for _, f := range s.factors() {
 		if some := roster.Of(f.Kind(), step.Accepts); len(some) > 0 {
 			prompt := f.Prompt()
-			out.Asks = append(out.Asks, Ask{f.Kind(), prompt, prompt.Lead(some), prompt.Fields(some)})
+			ask := Ask{f.Kind(), prompt, prompt.Lead(some), prompt.Fields(some), nil}
+			if sender, ok := f.(web.Sender); ok {
+				sent, err := sender.Sent(ctx, web.ThreadOf(visit.Of(ctx)))
+				if err != nil {
+					return State{}, err
+				}
+				ask.Sent = &sent
+			}
+			out.Asks = append(out.Asks, ask)
 		}
 	}
 	return out, nil
+}
+
+// accepts is an auth.StepUpError unless a kind of factor counts as fresh proof here.
+func (s *StepUp) accepts(ctx context.Context, now auth.Session, kind auth.Kind) error {
+	step, err := s.next(ctx, now)
+	if err == nil && !slices.ContainsFunc(step.Accepts, func(e auth.Enrolment) bool { return e.Kind == kind }) {
+		err = auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
+	}
+	return err
+}
+
+// send sends a code to prove again with.
+func (s *StepUp) send(ctx context.Context, f web.Sender) (web.Sent, error) {
+	v := visit.Of(ctx)
+	now := v.Session
+	now.FreshUntil = time.Time{}
+	if err := s.accepts(ctx, now, f.Kind()); err != nil {
+		return web.Sent{}, err
+	}
+	in := web.ThreadOf(v)
+	if err := s.DB.Tx(ctx, func(tx auth.Tx) error { return f.Send(ctx, tx, in) }); err != nil {
+		return web.Sent{}, err
+	}
+	return f.Sent(ctx, in)
 }
 
 func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret) (Raised, error) {
 	v := visit.Of(ctx)
 	now := v.Session
 	now.FreshUntil = time.Time{}
-	step, err := s.next(ctx, now)
-	if err != nil {
+	if err := s.accepts(ctx, now, f.Kind()); err != nil {
 		return Raised{}, err
-	}
-	if !slices.ContainsFunc(step.Accepts, func(e auth.Enrolment) bool { return e.Kind == f.Kind() }) {
-		return Raised{}, auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
 	}
 	rule := throttle.CodeByAccount
 	if _, ok := f.(web.Challenger); ok {

@@ -71,6 +71,7 @@ func Of(ctx context.Context) *Visit { return ctx.Value(key{}).(*Visit) }
 const (
 	SessionCookie = "__Host-session"
 	PendingCookie = "__Host-signin"
+	MailedCookie  = "__Host-mailed" // of a browser that waits for a code by mail, to begin a sign-in with
 )
 
 // Cookies, embedded in an Out as `json:"-"`, are set on both faces.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/mileusna/useragent"
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 //go:embed *.html *.css *.js *.svg
@@ -23,12 +25,15 @@ var base = template.Must(template.New("").Funcs(template.FuncMap{
 	"icon": func(name string) template.HTML { // name is a constant of ours
 		return template.HTML(`<svg class="icon" aria-hidden="true"><use href="` + ours["icons.svg"].path + `#i-` + name + `"/></svg>`)
 	},
-	"day":     func(t time.Time) template.HTML { return stamp(t, "2 Jan 2006") },
-	"time":    func(t time.Time) template.HTML { return stamp(t, "2 Jan 2006, 15:04 MST") },
-	"browser": BrowserName,
-	"device":  deviceIcon,
-	"link":    func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "mailto:") },
-	"field":   func(name, wrong, hint string) inputState { return inputState{name, wrong, hint} },
+	"day":      func(t time.Time) template.HTML { return stamp(t, "2 Jan 2006") },
+	"time":     func(t time.Time) template.HTML { return stamp(t, "2 Jan 2006, 15:04 MST") },
+	"clock":    func(t time.Time) template.HTML { return stamp(t, "15:04 MST") },
+	"sending":  func(v View, s Sent, action, watch string) sending { return sending{v, s, action, watch} },
+	"language": languageName,
+	"browser":  BrowserName,
+	"device":   deviceIcon,
+	"link":     func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "mailto:") },
+	"field":    func(name, wrong, hint string) inputState { return inputState{name, wrong, hint} },
 }).ParseFS(files, "layout.html"))
 
 // BrowserName is what a person calls it: "Chrome on macOS".
@@ -42,6 +47,9 @@ func BrowserName(agent string) string {
 	}
 	return ua.Name + " on " + ua.OS
 }
+
+// languageName is what a language is called by who speaks it.
+func languageName(tag string) string { return display.Self.Name(language.Make(tag)) }
 
 func deviceIcon(agent string) string {
 	if ua := useragent.Parse(agent); ua.Mobile || ua.Tablet {

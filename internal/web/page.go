@@ -97,7 +97,7 @@ func (pageFace) read(req *http.Request, r *Route, w *response) (fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.about.Then == HeldAct {
+	if r.about.Then == HeldAct || r.about.Then == SamePage {
 		w.held = takeHeld(all)
 	}
 	w.kept = r.in.keep(all)
@@ -121,6 +121,8 @@ func (f pageFace) answer(w *response, req *http.Request, r *Route, out any) {
 		f.show(w, req, r, http.StatusOK, View{Who: w.visit.Session.User, Path: req.URL.Path, Out: out})
 	case HeldAct:
 		f.resume(w, req, w.held)
+	case SamePage:
+		f.show(w, req, f.pages[r.stands()], http.StatusOK, View{Held: w.held, Back: f.comeBack(req, r)})
 	default:
 		http.Redirect(w, req, then(r, req, out), http.StatusSeeOther)
 	}

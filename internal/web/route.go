@@ -29,7 +29,7 @@ type Route struct {
 type About struct {
 	Does     string // one line for OpenAPI and `sallyport routes`
 	Page     *Page  // what the page face shows
-	Then     string // or where the browser goes; {name} is a path value or a field of Out; see [HeldAct]
+	Then     string // or where the browser goes; {name} is a path value or a field of Out; see [HeldAct], [SamePage]
 	On       string // the page the form stands on, shown again with a problem; default: the same path
 	Throttle string // what its guesses are counted as; a test tries every route that names one
 	Asks     *Reply // what the field "*" of In is
@@ -45,6 +45,9 @@ type Said struct{ ID, Text, More, Field string }
 
 // HeldAct as About.Then goes on with the act that asked for step-up.
 const HeldAct = "held act"
+
+// SamePage as About.Then shows the page again that the form stands on, with the act that may wait there.
+const SamePage = "same page"
 
 // None is the In of a handler that reads nothing and the Out of one that has nothing to say.
 type None struct{}

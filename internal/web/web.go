@@ -105,6 +105,9 @@ func (s *Site) mount(r *Route) error {
 	if r.keep == nil {
 		return fmt.Errorf("nobody stands at its guard %q", r.guard)
 	}
+	if r.about.Then == SamePage && r.about.On == "" {
+		return fmt.Errorf("it shows the page it stands on, which is none")
+	}
 	if stands := r.about.On; stands != "" && s.pages[stands] == nil {
 		return fmt.Errorf("no route shows the page %q it stands on", stands)
 	}

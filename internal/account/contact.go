@@ -1,0 +1,55 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+// contact changes where messages go. It never changes where codes go: that is proved (package onetime).
+func (a *Account) contact(ctx context.Context, in Contact) (web.None, error) {
+	in.Email = strings.TrimSpace(in.Email)
+	if err := user.CheckEmail(in.Email); err != nil {
+		return web.None{}, err
+	}
+	if in.Phone != "" {
+		var err error
+		if in.Phone, err = user.Phone(in.Phone, a.Region); err != nil {
+			return web.None{}, err
+		}
+	}
+	if in.Language != "" && !slices.Contains(a.Languages, in.Language) {
+		return web.None{}, auth.InvalidError{Field: "language", Why: "must be one of those listed"}
+	}
+	now := visit.Of(ctx).Session
+	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error {
+		before, err := a.Users.Get(ctx, tx, now.User.ID)
+		if err != nil {
+			return err
+		}
+		if before.Method == auth.BySMS && in.Phone == "" {
+			return auth.InvalidError{Field: "phone", Why: "is needed for your codes"}
+		}
+		if err := a.Users.SetContact(ctx, tx, now.User.ID, in.Email, in.Phone, in.Language); err != nil {
+			return err
+		}
+		for field, changed := range map[string]bool{"email": in.Email != before.Email, "phone": in.Phone != before.Phone} {
+			if !changed {
+				continue
+			}
+			if err := a.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
+				return err
+			}
+			if err := a.Trail.Record(ctx, tx, auth.Event{Kind: auth.ContactChanged, User: now.User.ID, Before: &before,
+				Detail: map[string]string{"field": field}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

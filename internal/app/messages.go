@@ -1,0 +1,99 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+	_ "time/tzdata" // the zones, on machines that have none
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/internal/account"
+	"sallyport/internal/auth"
+	"sallyport/internal/config"
+	"sallyport/internal/db"
+	"sallyport/internal/factor/onetime"
+	"sallyport/internal/notify"
+	"sallyport/internal/notify/mail"
+	"sallyport/internal/notify/sms"
+	"sallyport/internal/notify/wording"
+	"sallyport/internal/secret"
+	"sallyport/internal/signin"
+)
+
+// newOutbox joins texts, mail server and SMS provider.
+func newOutbox(c config.Config, d *db.DB, keys *secret.Keys, clock func() time.Time, log *slog.Logger, metrics prometheus.Registerer) (*notify.Outbox, error) {
+	texts, err := Texts(c)
+	if err != nil {
+		return nil, err
+	}
+	p := notify.Parts{DB: d, Keys: keys, Texts: texts, Language: c.Messages.Language, Carriers: map[notify.Channel]notify.Carrier{},
+		Clock: clock, Log: log, Metrics: metrics}
+	switch c.Mail.Host {
+	case "":
+	case config.Outbox:
+		p.Carriers[notify.Email], p.Keep = notify.Nowhere{}, true
+	default:
+		server, err := mail.Open(mail.Config{Host: c.Mail.Host, TLS: c.Mail.TLS, User: c.Mail.User, Password: auth.Secret(c.Mail.Password),
+			From: c.Mail.From, ReplyTo: c.Mail.ReplyTo, Hello: c.Mail.Hello})
+		if err != nil {
+			return nil, err
+		}
+		p.Carriers[notify.Email] = notify.ByMail{Server: server}
+	}
+	switch c.SMS.Provider {
+	case "":
+	case config.Outbox:
+		p.Carriers[notify.SMS], p.Keep = notify.Nowhere{}, true
+	default:
+		provider, err := sms.Open(sms.Config{Provider: c.SMS.Provider, URL: c.SMS.URL, Account: c.SMS.Account, Secret: auth.Secret(c.SMS.Secret),
+			From: c.SMS.From, Region: c.SMS.Region, Token: auth.Secret(c.SMS.Token)}, clock)
+		if err != nil {
+			return nil, err
+		}
+		p.Carriers[notify.SMS] = notify.BySMS{Provider: provider}
+	}
+	return notify.New(p), nil
+}
+
+// Texts are what messages say, as configured.
+func Texts(c config.Config) (*wording.Texts, error) {
+	address, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	zone, err := time.LoadLocation(c.Messages.TimeZone)
+	if err != nil {
+		return nil, err
+	}
+	texts, err := wording.Load(c.Messages.Texts, wording.Site{Name: c.Site.Name, Host: address.Host, Support: c.Site.Support, Accent: c.Site.Accent, Zone: zone})
+	if err != nil {
+		return nil, err
+	}
+	if !texts.Has(c.Messages.Language) {
+		return nil, fmt.Errorf("messages.language is %q: use one of %v", c.Messages.Language, texts.Languages())
+	}
+	return texts, nil
+}
+
+func codeRules(c config.Config) onetime.Rules {
+	return onetime.Rules{Delivery: onetime.Delivery(c.Codes.Delivery), Countries: c.SMS.Countries, Email: c.Mail.PerHour, SMS: c.SMS.PerHour}
+}
+
+// opening is what a sign-in may begin with by mail, or nil.
+func opening(c config.Config, codes *onetime.Codes) signin.Mailed {
+	if !c.Codes.SignIn {
+		return nil
+	}
+	return codes.ByMail()
+}
+
+// cards are the places on the Security page, in order.
+func cards(codes *onetime.Codes, passkeys, apps, password, sessions account.Carder) []account.Carder {
+	all := []account.Carder{passkeys, apps}
+	if len(codes.Factors()) > 0 {
+		all = append(all, codes)
+	}
+	return append(all, password, sessions)
+}

@@ -1,0 +1,65 @@
+package onetime
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"sallyport/internal/auth"
+)
+
+// lifetime of a code. Source: security.md, "Codes".
+var lifetime = map[auth.Kind]time.Duration{Email: 10 * time.Minute, SMS: 5 * time.Minute}
+
+// crockford has no letters that look like digits: https://www.crockford.com/base32.html
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// newCode is 6 digits for SMS, 8 characters (40 bits) for mail.
+func newCode(kind auth.Kind) string {
+	if kind == SMS {
+		n, _ := rand.Int(rand.Reader, big.NewInt(1e6)) // never fails
+		return fmt.Sprintf("%06d", n)
+	}
+	b := make([]byte, 5)
+	rand.Read(b) // never fails
+	return crockford.EncodeToString(b)
+}
+
+// shown is a code as people read it.
+func shown(kind auth.Kind, code string) string {
+	if kind == SMS {
+		return code
+	}
+	return code[:4] + "-" + code[4:]
+}
+
+// parse tells by its shape which channel a code came by. Case, spaces and hyphens do not matter, nor letters that look
+// like digits.
+func parse(response auth.Secret) (auth.Kind, string, error) {
+	code := strings.NewReplacer(" ", "", "-", "").Replace(strings.ToUpper(string(response)))
+	if len(code) == 6 && strings.Trim(code, "0123456789") == "" {
+		return SMS, code, nil
+	}
+	code = strings.NewReplacer("O", "0", "I", "1", "L", "1").Replace(code)
+	if b, err := crockford.DecodeString(code); err != nil || len(b) != 5 || len(code) != 8 {
+		return "", "", auth.InvalidError{Field: "code", Why: "must have the 6 digits or 8 characters that we sent"}
+	}
+	return Email, code, nil
+}
+
+// mask shows enough of a destination to recognise it (C6).
+func mask(kind auth.Kind, to string) string {
+	if kind == SMS {
+		return "•••• " + to[max(0, len(to)-4):]
+	}
+	at := strings.LastIndexByte(to, '@')
+	if at < 1 {
+		return "•••"
+	}
+	_, first := utf8.DecodeRuneInString(to)
+	return to[:first] + "•••" + to[at:]
+}

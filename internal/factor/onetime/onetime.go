@@ -1,0 +1,242 @@
+// Package onetime is codes by email and SMS: two factors of one make, and the card to keep them.
+//
+// A code works for one person, one purpose, one sign-in or session, and one destination; it dies with the fifth wrong
+// try, with the next one that is sent, and after minutes. It goes only where its person has proved to read (C5), never to
+// a destination out of a request (C8), and never where somebody else would read it too (C4).
+//
+// A code by email satisfies a policy that accepts it, and no more: it is weak, so the session stays at one factor.
+package onetime
+
+import (
+	"context"
+	"crypto/hmac"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/notify"
+	"sallyport/internal/roster"
+	"sallyport/internal/secret"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+// How the rest of the product calls these factors.
+const (
+	Email auth.Kind = "email"
+	SMS   auth.Kind = "sms"
+)
+
+// A Delivery says which of a person's channels a sign-in uses (C3).
+type Delivery string
+
+const (
+	Preferred Delivery = "preferred" // the one they prefer gets a code at once; the other stands under the other ways
+	Choose    Delivery = "choose"    // nothing is sent until they pick one
+	All       Delivery = "all"       // both get one, and either will do
+)
+
+// Rules are what an instance wants of codes.
+type Rules struct {
+	Delivery  Delivery
+	Countries []string // where SMS may go
+	Email     int      // mails with codes in an hour, at most
+	SMS       int      // SMS in an hour, at most
+}
+
+// Codes is what both factors have in common.
+type Codes struct {
+	Parts
+	email, sms *Factor
+}
+
+// Parts are what the factors are made with.
+type Parts struct {
+	DB       *db.DB
+	Keys     *secret.Keys
+	Users    *user.Store
+	Outbox   *notify.Outbox
+	Trail    *audit.Trail
+	Throttle *throttle.Throttle
+	Roster   *roster.Roster
+	Revoker  auth.Revoker
+	Rules    Rules
+	Clock    func() time.Time
+}
+
+func New(p Parts) *Codes {
+	c := &Codes{Parts: p}
+	c.email, c.sms = &Factor{c, Email}, &Factor{c, SMS}
+	return c
+}
+
+// Factors are those whose channel exists, the stronger first.
+func (c *Codes) Factors() (some []*Factor) {
+	for _, f := range []*Factor{c.sms, c.email} {
+		if c.Outbox.Has(notify.Channel(f.kind)) {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+// ByMail is the factor that a sign-in may begin with.
+func (c *Codes) ByMail() *Factor { return c.email }
+
+// A Factor is codes by one channel.
+type Factor struct {
+	*Codes
+	kind auth.Kind
+}
+
+func (f *Factor) Kind() auth.Kind { return f.kind }
+
+// Enrolments is the destination the person proved to read, if any. One that somebody else has too is void.
+func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth.Enrolment, error) {
+	all, err := f.contacts(ctx, from, u)
+	if err != nil {
+		return nil, err
+	}
+	var some []auth.Enrolment
+	for _, c := range all {
+		if c.kind != f.kind {
+			continue
+		}
+		shared, err := f.shared(ctx, from, u, c.kind, c.destination)
+		if err != nil {
+			return nil, err
+		}
+		some = append(some, auth.Enrolment{ID: c.id, Kind: c.kind, Name: mask(c.kind, c.destination), Added: c.added, LastUsed: c.lastUsed,
+			Void: shared, Weak: c.kind == Email, Fallback: !c.preferred})
+	}
+	return some, nil
+}
+
+// Verify takes a code that was sent in this sign-in or session. The try is counted before the code is looked at.
+func (f *Factor) Verify(ctx context.Context, a auth.Attempt, response auth.Secret) (auth.Claim, error) {
+	kind, code, err := parse(response)
+	if err != nil {
+		return nil, err
+	}
+	in := threadOf(ctx)
+	c, err := f.try(ctx, in, a.User.ID, kind, code)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
+		now := f.Clock()
+		if err := f.spend(ctx, tx, c, now); err != nil {
+			return auth.Proof{}, err
+		}
+		if shared, err := f.shared(ctx, tx, c.user, c.kind, c.destination); err != nil || shared {
+			return auth.Proof{}, wrongIf(shared, err)
+		}
+		id, err := f.used(ctx, tx, c, in, now)
+		return prove(c.kind, id, now), err
+	}, nil
+}
+
+// try counts a try of the code under way and compares it.
+func (c *Codes) try(ctx context.Context, in web.Thread, u auth.UserID, kind auth.Kind, typed string) (sent, error) {
+	s, err := c.count(ctx, in, u, kind)
+	switch {
+	case err != nil:
+		return sent{}, err
+	case s.tries > mostTries:
+		return sent{}, errSpent
+	case !c.Clock().Before(s.expires):
+		return sent{}, errLate
+	case !hmac.Equal(s.mac, c.mac(s.id, typed)):
+		return sent{}, auth.ErrWrong
+	}
+	return s, nil
+}
+
+// mac is how a code is stored: six digits are soon tried out by whoever steals a plain hash.
+func (c *Codes) mac(id, code string) []byte { return c.Keys.MAC("code", []byte(id+" "+code)) }
+
+// mostTries is how often somebody may mistype one code. Source: security.md, "Codes".
+const mostTries = 5
+
+// A refusal is auth.ErrWrong with a reason that people are told, because something else than typing again helps.
+type refusal string
+
+const (
+	errLate  refusal = "late"
+	errSpent refusal = "spent"
+)
+
+func (r refusal) Error() string        { return "the code does not count any more: " + string(r) }
+func (r refusal) Is(target error) bool { return target == auth.ErrWrong }
+
+// Why is for the record.
+func (r refusal) Why() string { return string(r) }
+
+// Reset is auth.Resetter.
+func (f *Factor) Reset(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	return f.removeAll(ctx, tx, u, f.kind)
+}
+
+// prove is what a code is worth. RFC 8176 has no word for mail; "otp" says what it was.
+func prove(kind auth.Kind, id auth.EnrolmentID, now time.Time) auth.Proof {
+	if kind == Email {
+		return auth.Proof{Kind: Email, Enrolment: id, AMR: "otp", Level: auth.OneFactor, Weak: true, At: now}
+	}
+	return auth.Proof{Kind: SMS, Enrolment: id, AMR: "sms", Level: auth.OneFactor, At: now}
+}
+
+func wrongIf(so bool, err error) error {
+	if err == nil && so {
+		err = auth.ErrWrong
+	}
+	return err
+}
+
+// shared says whether somebody else reads a destination too (C4).
+func (c *Codes) shared(ctx context.Context, from auth.Reader, u auth.UserID, kind auth.Kind, to string) (bool, error) {
+	has := c.Users.HasPhone
+	if kind == Email {
+		has = c.Users.HasAddress
+	}
+	if yes, err := has(ctx, from, u, to); err != nil || yes {
+		return yes, err
+	}
+	return c.hasContact(ctx, from, u, kind, to)
+}
+
+// Happened is auth.Watcher: whoever proved a destination hears that somebody else has it now, and so does the record.
+func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
+	if e.Kind != auth.UserAdded && e.Kind != auth.ContactChanged {
+		return nil
+	}
+	u, err := c.Users.Get(ctx, tx, e.User)
+	if err != nil {
+		return err
+	}
+	for kind, to := range map[auth.Kind]string{Email: u.Email, SMS: u.Phone} {
+		owners, err := c.owners(ctx, tx, u.ID, kind, to)
+		if err != nil {
+			return err
+		}
+		for _, owner := range owners {
+			blocked := auth.Event{Kind: auth.ContactBlocked, User: owner, Actor: e.Actor, Detail: map[string]string{"factor": string(kind)}}
+			if err := c.Trail.Record(ctx, tx, blocked); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type threadKey struct{}
+
+// threadOf is what a code belongs to: what a finder put into ctx, or the sign-in or session of the visit.
+func threadOf(ctx context.Context) web.Thread {
+	if t, ok := ctx.Value(threadKey{}).(web.Thread); ok {
+		return t
+	}
+	return web.ThreadOf(visit.Of(ctx))
+}
