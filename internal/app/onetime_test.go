@@ -1,0 +1,594 @@
+package app_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/config"
+	"sallyport/internal/notify"
+)
+
+// coded keeps every message, and lets codes by both channels count.
+func coded(c *config.Config) {
+	c.Mail.Host, c.SMS.Provider, c.SMS.Countries = config.Outbox, config.Outbox, []string{"SE", "FI"}
+	c.Policy.Factors = append(c.Policy.Factors, "sms", "email")
+}
+
+func delivery(d string) func(*config.Config) { return func(c *config.Config) { c.Codes.Delivery = d } }
+func byMail(c *config.Config)                { c.Codes.SignIn = true }
+
+const (
+	annPhone = "+46701740605" // a number for fiction
+	bobPhone = "+46701740606"
+)
+
+// letters are the messages so far, the newest first.
+func (w *world) letters(t tester) []notify.Letter {
+	t.Helper()
+	all, err := w.Outbox.Kept(visitless, 1000)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return all
+}
+
+var codes = regexp.MustCompile(`(?m)^\s*([0-9A-Z]{4}-[0-9A-Z]{4})\s*$|#([0-9]{6})$`)
+
+// code is what the newest message to a destination says, or "".
+func (w *world) code(t tester, to string) string {
+	t.Helper()
+	for _, l := range w.letters(t) {
+		if l.To == to {
+			if m := codes.FindStringSubmatch(l.Text + l.Mail.Text); m != nil {
+				return m[1] + m[2]
+			}
+			t.Fatalf("no code in %q", l.Text+l.Mail.Text)
+		}
+	}
+	return ""
+}
+
+func (w *world) sent(t tester, to string) (n int) {
+	for _, l := range w.letters(t) {
+		if l.To == to {
+			n++
+		}
+	}
+	return n
+}
+
+// contact is what an administrator or the person put into the profile.
+func (w *world) contact(t tester, u auth.User, email, phone string) {
+	t.Helper()
+	err := w.DB.Tx(visitless, func(tx auth.Tx) error {
+		if err := w.Users.SetContact(visitless, tx, u.ID, email, phone, ""); err != nil {
+			return err
+		}
+		return w.Trail.Record(visitless, tx, auth.Event{Kind: auth.ContactChanged, User: u.ID, Before: &u})
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// switchOn ticks the box for a channel, in a session with a fresh step-up.
+func (b *browser) switchOn(channel string) answer {
+	return b.send("POST", "/api/v1/account/codes", "application/json", `{"on":true,"channel":"`+channel+`"}`)
+}
+
+func (b *browser) switchOff() answer {
+	return b.send("POST", "/api/v1/account/codes", "application/json", `{"on":false}`)
+}
+
+// withCodes is a person who gets codes by a channel, in a browser that is signed in and fresh.
+func (w *world) withCodes(t tester, login, phone, channel string) (auth.User, *browser) {
+	t.Helper()
+	u := w.add(t, login, password)
+	if phone != "" {
+		w.contact(t, u, login, phone)
+	}
+	b := w.browser()
+	b.signIn(t, login, password, "signed_in")
+	b.stepUp(t, "password", "password", password)
+	b.prove(t, channel, map[string]string{"email": login, "sms": phone}[channel])
+	return u, b
+}
+
+// prove switches a channel on and proves its destination.
+func (b *browser) prove(t tester, channel, to string) {
+	t.Helper()
+	if a := b.switchOn(channel); a.status != 200 || a.field("next") != "/account/"+channel+"/code" {
+		t.Fatalf("%v", a)
+	}
+	if a := b.api("POST", "/account/"+channel+"/code", "code", b.w.code(t, to)); a.status != 200 {
+		t.Fatalf("%v", a)
+	}
+}
+
+// C1, C2, C5, C6: switched on with a proved destination, a code is asked for at every sign-in, and is sent at once.
+func TestACodeIsAskedForAtEverySignIn(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		for _, c := range []struct{ channel, login, phone, masked string }{
+			{"email", "ann@example.com", "", "a•••@example.com"}, {"sms", "bob@example.com", bobPhone, "•••• 0606"},
+		} {
+			w.withCodes(t, c.login, c.phone, c.channel)
+			to := c.login
+			if c.phone != "" {
+				to = c.phone
+			}
+			for range 2 {
+				w.wait(time.Hour)
+				b := w.browser()
+				if a := b.signIn(t, c.login, password, "second_factor"); a.field("next") != "/signin/"+c.channel {
+					t.Fatalf("%v", a)
+				}
+				if b.has(sessionCookie) {
+					t.Fatal("a session before the code")
+				}
+				a := b.api("GET", "/signin/"+c.channel)
+				if !strings.Contains(a.body, c.masked) || strings.Contains(a.body, to) && c.channel == "sms" || !strings.Contains(a.body, `"state":"waiting"`) {
+					t.Fatalf("%v", a)
+				}
+				if a := b.api("POST", "/signin/"+c.channel, "code", w.code(t, to)); a.field("state") != "signed_in" {
+					t.Fatalf("%v", a)
+				}
+				if b.session().status != 200 {
+					t.Fatal("no session")
+				}
+			}
+		}
+	}, coded)
+}
+
+// C6: a resend has to wait, and kills the code before it.
+func TestAResendWaitsAndKillsTheOlderCode(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.withCodes(t, "ann@example.com", "", "email")
+		w.wait(time.Hour)
+		b := w.browser()
+		b.signIn(t, "ann@example.com", password, "second_factor")
+		first := w.code(t, "ann@example.com")
+		if a := b.api("POST", "/signin/email/send"); a.status != 429 || a.header.Get("Retry-After") == "" {
+			t.Fatalf("%v", a)
+		}
+		w.wait(31 * time.Second)
+		if a := b.api("POST", "/signin/email/send"); a.status != 200 {
+			t.Fatalf("%v", a)
+		}
+		second := w.code(t, "ann@example.com")
+		if first == second {
+			t.Fatal("the same code again")
+		}
+		for _, l := range w.letters(t) {
+			if strings.Contains(l.Mail.Text, first) {
+				t.Error("the dead code is still to be sent")
+			}
+		}
+		if a := b.api("POST", "/signin/email", "code", first); a.status != 422 {
+			t.Fatalf("%v", a)
+		}
+		w.wait(29 * time.Second) // the second wait is longer
+		if a := b.api("POST", "/signin/email/send"); a.status != 429 {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/signin/email", "code", strings.ToLower(strings.ReplaceAll(second, "-", " "))); a.field("state") != "signed_in" {
+			t.Fatalf("%v", a)
+		}
+	}, coded)
+}
+
+// Security "Codes": 5 minutes for SMS, 10 for mail; a late code says so.
+func TestACodeExpires(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.withCodes(t, "ann@example.com", "", "email")
+		w.withCodes(t, "bob@example.com", bobPhone, "sms")
+		w.wait(time.Hour)
+		ann, bob := w.browser(), w.browser()
+		ann.signIn(t, "ann@example.com", password, "second_factor")
+		bob.signIn(t, "bob@example.com", password, "second_factor")
+		w.wait(5*time.Minute - time.Second)
+		text := w.code(t, bobPhone)
+		w.wait(time.Second)
+		if a := bob.api("POST", "/signin/sms", "code", text); a.field("message") != "onetime.late" {
+			t.Errorf("%v", a)
+		}
+		if a := bob.api("POST", "/signin/sms/send"); a.status != 200 {
+			t.Fatalf("%v", a)
+		}
+		if a := bob.api("POST", "/signin/sms", "code", w.code(t, bobPhone)); a.field("state") != "signed_in" {
+			t.Errorf("%v", a)
+		}
+		w.wait(5*time.Minute - time.Second)
+		if a := ann.api("POST", "/signin/email", "code", w.code(t, "ann@example.com")); a.field("state") != "signed_in" {
+			t.Errorf("%v", a)
+		}
+	}, coded)
+}
+
+// R5, C4, C8: a code works for its person, its sign-in and its purpose alone.
+func TestACodeWorksForItsPersonSignInAndPurposeOnly(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.withCodes(t, "ann@example.com", "", "email")
+		w.withCodes(t, "bob@example.com", "", "email")
+		w.wait(time.Hour)
+		ann, bob, other := w.browser(), w.browser(), w.browser()
+		ann.signIn(t, "ann@example.com", password, "second_factor")
+		anns := w.code(t, "ann@example.com")
+		bob.signIn(t, "bob@example.com", password, "second_factor")
+		if a := bob.api("POST", "/signin/email", "code", anns); a.status != 422 {
+			t.Errorf("Ann's code at Bob's sign-in: %v", a)
+		}
+		other.signIn(t, "ann@example.com", password, "second_factor")
+		if a := other.api("POST", "/signin/email", "code", anns); a.status != 422 {
+			t.Errorf("at another sign-in of hers: %v", a)
+		}
+		if a := ann.api("POST", "/signin/email", "code", anns); a.field("state") != "signed_in" {
+			t.Fatalf("%v", a)
+		}
+		if a := ann.api("POST", "/stepup/email", "code", anns); a.status == 200 {
+			t.Errorf("for a step-up: %v", a)
+		}
+		ann.stepUp(t, "password", "password", password)
+		w.contact(t, w.find(t, "ann@example.com"), "ann@example.org", "")
+		if a := ann.switchOn("email"); a.status != 200 {
+			t.Fatalf("%v", a)
+		}
+		proof := w.code(t, "ann@example.org")
+		again := w.browser()
+		again.signIn(t, "ann@example.com", password, "second_factor")
+		if a := again.api("POST", "/signin/email", "code", proof); a.status != 422 {
+			t.Errorf("the code for a new address at a sign-in: %v", a)
+		}
+		if n := w.sent(t, "ann@example.org"); n != 1 { // C5: codes still go to the address that was proved
+			t.Errorf("%d messages to the new address", n)
+		}
+	}, coded)
+}
+
+func (w *world) find(t tester, login string) auth.User {
+	u, err := w.Users.Find(visitless, login)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return u
+}
+
+// Five wrong tries kill a code, though the person may try on elsewhere; of parallel right ones one passes.
+func TestACodeDiesOfFiveWrongTriesAndWorksOnce(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u := w.add(t, "ann@example.com", password)
+		b := w.browser()
+		b.signIn(t, u.Login, password, "signed_in")
+		b.stepUp(t, "password", "password", password)
+		b.switchOn("email")
+		right := w.code(t, u.Login)
+		for n := range 5 {
+			if a := b.api("POST", "/account/email/code", "code", fmt.Sprintf("0000-000%d", n)); a.status != 422 || a.field("message") != "onetime.wrong" {
+				t.Fatalf("%v", a)
+			}
+		}
+		if a := b.api("POST", "/account/email/code", "code", right); a.field("message") != "onetime.spent" {
+			t.Fatalf("after five wrong ones: %v", a)
+		}
+		w.wait(time.Minute)
+		b.api("POST", "/account/email")
+		right = w.code(t, u.Login)
+		passed := 0
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range 5 {
+			all.Go(func() {
+				a := b.clone().api("POST", "/account/email/code", "code", right)
+				mu.Lock()
+				defer mu.Unlock()
+				if a.status == 200 {
+					passed++
+				}
+			})
+		}
+		all.Wait()
+		if passed != 1 {
+			t.Errorf("%d passed", passed)
+		}
+	}, coded)
+}
+
+func (b *browser) clone() *browser {
+	c := &browser{w: b.w, jar: map[string]string{}, address: b.address}
+	for k, v := range b.jar {
+		c.jar[k] = v
+	}
+	return c
+}
+
+// C4: what two share takes no codes; a later collision blocks it and is told.
+func TestASharedDestinationTakesNoCodes(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		ann := w.add(t, "ann@example.com", password)
+		bob := w.add(t, "bob@example.com", password)
+		w.contact(t, bob, "team@example.com", annPhone)
+		w.contact(t, ann, "Team@Example.com", annPhone)
+		b := w.browser()
+		b.signIn(t, ann.Login, password, "signed_in")
+		b.stepUp(t, "password", "password", password)
+		for _, channel := range []string{"email", "sms"} {
+			if a := b.switchOn(channel); a.status != 409 || a.problem() != "contact-shared" {
+				t.Errorf("%s: %v", channel, a)
+			}
+		}
+		if n := w.sent(t, "Team@Example.com") + w.sent(t, annPhone); n != 0 {
+			t.Errorf("%d codes went out", n)
+		}
+		w.contact(t, ann, "ann@example.org", "")
+		b.prove(t, "email", "ann@example.org")
+		w.contact(t, bob, "ann@example.org", "")
+		if n := len(w.events(t, ann.ID, auth.ContactBlocked)); n != 1 {
+			t.Errorf("%d rows say that it is blocked", n)
+		}
+		before := w.sent(t, "ann@example.org")
+		w.wait(time.Hour)
+		later := w.browser()
+		a := later.api("POST", "/signin", "login", ann.Login, "password", string(password))
+		if a.field("state") == "signed_in" {
+			t.Errorf("the password alone took its place: %v", a)
+		}
+		if n := w.sent(t, "ann@example.org"); n != before {
+			t.Error("a code went to an address that two people read")
+		}
+	}, coded)
+}
+
+// A login is an address too: somebody else's cannot take my codes.
+func TestSomebodyElsesLoginTakesNoCodesOfMine(t *testing.T) {
+	w := inSQLite(t, coded)
+	ann := w.add(t, "ann@example.com", password)
+	w.add(t, "bob@example.com", password)
+	w.contact(t, ann, "BOB@example.com", "")
+	b := w.browser()
+	b.signIn(t, ann.Login, password, "signed_in")
+	b.stepUp(t, "password", "password", password)
+	if a := b.switchOn("email"); a.problem() != "contact-shared" {
+		t.Errorf("%v", a)
+	}
+}
+
+// A mailed code finishes a sign-in and proves no more: one factor, no step-up for who has something stronger. An SMS is a factor.
+func TestAMailedCodeRaisesNoLevel(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		_, b := w.withCodes(t, "ann@example.com", annPhone, "email")
+		_, key := b.enrol(t, "/account")
+		w.wait(time.Hour)
+		mailed := w.browser()
+		mailed.signIn(t, "ann@example.com", password, "second_factor")
+		mailed.api("POST", "/signin/email/send")
+		if a := mailed.api("POST", "/signin/email", "code", w.code(t, "ann@example.com")); a.field("state") != "signed_in" {
+			t.Fatalf("%v", a)
+		}
+		if a := mailed.session(); strings.Contains(a.body, `"mfa"`) {
+			t.Errorf("%v", a)
+		}
+		for _, kind := range []string{"email", "password"} {
+			if a := mailed.api("POST", "/stepup/"+kind, map[string]string{"email": "code", "password": "password"}[kind], string(password)); a.problem() != "step-up" && a.problem() != "invalid" {
+				t.Errorf("%s: %v", kind, a)
+			}
+		}
+		if a := mailed.api("POST", "/stepup/password", "password", string(password)); a.problem() != "step-up" {
+			t.Errorf("the password raised a session that a mailed code finished: %v", a)
+		}
+		mailed.stepUp(t, "totp", "code", auth.Secret(codeAt(key, w.now())))
+
+		_, b = w.withCodes(t, "bob@example.com", bobPhone, "sms")
+		w.wait(time.Hour)
+		b = w.browser()
+		b.signIn(t, "bob@example.com", password, "second_factor")
+		b.api("POST", "/signin/sms", "code", w.code(t, bobPhone))
+		if a := b.session(); !strings.Contains(a.body, `"mfa"`) || !strings.Contains(a.body, `"sms"`) {
+			t.Errorf("%v", a)
+		}
+	}, coded)
+}
+
+// U2: a code by SMS is a fresh proof, for its session alone.
+func TestStepUpByACodeToThePhone(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		_, b := w.withCodes(t, "ann@example.com", annPhone, "sms")
+		w.wait(time.Hour - time.Minute)
+		b = w.browser()
+		b.signIn(t, "ann@example.com", password, "second_factor")
+		signIn := w.code(t, annPhone)
+		b.api("POST", "/signin/sms", "code", signIn)
+		w.wait(20 * time.Minute)
+		if a := b.api("POST", "/account/totp"); a.problem() != "step-up" || !strings.Contains(a.body, `"sms"`) {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/stepup/sms", "code", signIn); a.status != 422 {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/stepup/sms/send"); a.status != 200 {
+			t.Fatalf("%v", a)
+		}
+		b.stepUp(t, "sms", "code", auth.Secret(w.code(t, annPhone)))
+	}, coded)
+}
+
+// C3: preferred, choose, all.
+func TestDeliveryIsAsPolicySays(t *testing.T) {
+	for _, d := range []string{"preferred", "choose", "all"} {
+		t.Run(d, func(t *testing.T) {
+			w := inSQLite(t, coded, delivery(d))
+			_, b := w.withCodes(t, "ann@example.com", annPhone, "sms")
+			w.wait(time.Hour)
+			b = w.browser()
+			b.signIn(t, "ann@example.com", password, "second_factor")
+			b.api("POST", "/signin/sms/send") // where nothing was sent
+			b.api("POST", "/signin/sms", "code", w.code(t, annPhone))
+			b.stepUp(t, "password", "password", password)
+			b.prove(t, "email", "ann@example.com") // which she prefers now
+			w.wait(time.Hour)
+			mails, texts := w.sent(t, "ann@example.com"), w.sent(t, annPhone)
+			b = w.browser()
+			if a := b.signIn(t, "ann@example.com", password, "second_factor"); a.field("next") != "/signin/email" {
+				t.Errorf("%v", a)
+			}
+			mails, texts = w.sent(t, "ann@example.com")-mails, w.sent(t, annPhone)-texts
+			want := map[string][2]int{"preferred": {1, 0}, "choose": {0, 0}, "all": {1, 1}}[d]
+			if mails != want[0] || texts != want[1] {
+				t.Errorf("%d mails and %d texts", mails, texts)
+			}
+			if d == "all" { // either will do, on the page that is shown
+				if a := b.api("POST", "/signin/email", "code", w.code(t, annPhone)); a.field("state") != "signed_in" {
+					t.Errorf("%v", a)
+				}
+			}
+		})
+	}
+}
+
+// F2, C1: unticking is the removal of a factor, with its rules.
+func TestSwitchingCodesOffFollowsTheRules(t *testing.T) {
+	w := inSQLite(t, coded)
+	_, b := w.withCodes(t, "ann@example.com", "", "email")
+	if a := b.switchOff(); a.problem() != "last-factor" {
+		t.Errorf("refuse: %v", a)
+	}
+	w = inSQLite(t, coded, warn)
+	_, b = w.withCodes(t, "ann@example.com", "", "email")
+	if a := b.switchOff(); a.status != 200 {
+		t.Errorf("warn: %v", a)
+	}
+	b = w.browser()
+	b.signIn(t, "ann@example.com", password, "signed_in")
+	w.wait(time.Hour)
+	if a := b.switchOff(); a.problem() == "" {
+		t.Errorf("without a step-up: %v", a)
+	}
+}
+
+// C10: budgets hold against many numbers in a row, and a code is sent after a right password only.
+func TestBudgetsHoldAgainstNumbersInARow(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		texts := 0
+		for n := range 40 {
+			u := w.add(t, fmt.Sprintf("u%d@example.com", n), password)
+			w.contact(t, u, u.Login, fmt.Sprintf("+4670174%04d", 600+n))
+			b := w.browser()
+			b.api("POST", "/signin", "login", u.Login, "password", "wrong")
+			b.signIn(t, u.Login, password, "signed_in")
+			b.stepUp(t, "password", "password", password)
+			if a := b.switchOn("sms"); a.status == 200 {
+				texts++
+			} else if a.status != 429 {
+				t.Fatalf("%v", a)
+			}
+		}
+		if texts != 20 {
+			t.Errorf("%d texts to one range of numbers", texts)
+		}
+	}, coded)
+}
+
+// W4, A2: who is assigned a method is taken through it, by the destination in the profile.
+func TestAnAssignedMethodIsProvedOnTheWayIn(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u := w.add(t, "ann@example.com", password)
+		if err := w.DB.Tx(visitless, func(tx auth.Tx) error { return w.Users.SetMethod(visitless, tx, u.ID, auth.ByEmail) }); err != nil {
+			t.Fatal(err)
+		}
+		b := w.browser()
+		a := b.signIn(t, u.Login, password, "enrolment")
+		if !strings.Contains(a.body, `[{"kind":"email"`) || strings.Contains(a.body, "totp") {
+			t.Errorf("%v", a)
+		}
+		if a := b.api("POST", "/signin/enrol/email"); a.status != 200 {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/signin/enrol/email/code", "code", w.code(t, u.Login)); a.field("state") != "signed_in" {
+			t.Fatalf("%v", a)
+		}
+		w.wait(time.Hour)
+		b = w.browser()
+		b.signIn(t, u.Login, password, "second_factor")
+		if a := b.api("POST", "/signin/email", "code", w.code(t, u.Login)); a.field("state") != "signed_in" {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/account/mfa/disable", "password", string(password)); a.status == 200 {
+			t.Errorf("switched off over the administrator's choice: %v", a)
+		}
+	}, coded)
+}
+
+// S5: Email me a code begins a sign-in, says the same of everybody, and is never both steps.
+func TestASignInBeginsWithAMailedCode(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u := w.add(t, "ann@example.com", password)
+		b, stranger := w.browser(), w.browser()
+		real, made := b.api("POST", "/signin/mailed", "login", u.Login, "return_to", "/account/security"), stranger.api("POST", "/signin/mailed", "login", "carl@example.com")
+		if real.status != 200 || real.body != made.body {
+			t.Fatalf("%v\n%v", real, made)
+		}
+		if w.sent(t, "carl@example.com") != 0 {
+			t.Fatal("a message to nobody's address")
+		}
+		code := w.code(t, u.Login)
+		if a := stranger.api("POST", "/signin/mailed/code", "code", code); a.status != 422 {
+			t.Errorf("in another browser: %v", a)
+		}
+		if a := b.api("POST", "/signin/mailed/code", "code", code); a.field("state") != "signed_in" || a.field("next") != "/account/security" {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/signin/mailed/code", "code", code); a.status == 200 {
+			t.Errorf("twice: %v", a)
+		}
+		// with codes by mail as second step, the password comes second
+		b.stepUp(t, "password", "password", password)
+		w.wait(time.Minute)
+		b.prove(t, "email", u.Login)
+		w.wait(time.Hour)
+		b = w.browser()
+		b.api("POST", "/signin/mailed", "login", u.Login)
+		a := b.api("POST", "/signin/mailed/code", "code", w.code(t, u.Login))
+		if a.field("next") != "/signin/password" || strings.Contains(a.body, "email") {
+			t.Fatalf("%v", a)
+		}
+		if a := b.api("POST", "/signin/password", "password", "wrong"); a.status != 422 {
+			t.Errorf("%v", a)
+		}
+		if a := b.api("POST", "/signin/password", "password", string(password)); a.field("state") != "signed_in" {
+			t.Fatalf("%v", a)
+		}
+		if a := b.session(); strings.Contains(a.body, `"mfa"`) {
+			t.Errorf("%v", a)
+		}
+	}, coded, byMail)
+}
+
+// Where it is not configured there is no such way in, and without a channel no card.
+func TestNoChannelNoCodes(t *testing.T) {
+	w := inSQLite(t)
+	u := w.add(t, "ann@example.com", password)
+	b := w.browser()
+	b.signIn(t, u.Login, password, "signed_in")
+	if a := b.form("GET", "/account/security"); strings.Contains(a.body, "Codes by email") {
+		t.Error("a card for what is not there")
+	}
+	if a := w.browser().api("POST", "/signin/mailed", "login", u.Login); a.status != 404 && a.status != 405 {
+		t.Errorf("%v", a)
+	}
+}
+
+// C9: a code exists exactly when the sign-in does; whoever guesses passwords sends nothing.
+func TestAWrongPasswordSendsNothing(t *testing.T) {
+	w := inSQLite(t, coded)
+	w.withCodes(t, "ann@example.com", "", "email")
+	before := len(w.letters(t))
+	w.browser().api("POST", "/signin", "login", "ann@example.com", "password", "wrong")
+	w.browser().api("POST", "/signin", "login", "nobody@example.com", "password", string(password))
+	if n := len(w.letters(t)); n != before {
+		t.Errorf("%d messages", n-before)
+	}
+}
