@@ -2,6 +2,7 @@ package wording
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -88,7 +89,7 @@ func Sample(message string) Facts {
 			"code": "K7MQ-3XTP", "browser": "Chrome on macOS", "address": "203.0.113.24",
 			"name": "MacBook Pro", "old": "Key 1", "new": "MacBook Pro", "other.name": "Tom Berg",
 		},
-		At: at, Until: at.Add(10 * time.Minute), Kind: "passkey", Link: "https://id.example.com/not-me/5f1c",
+		At: at, Until: at.Add(10 * time.Minute), Kind: "passkey",
 	}
 	switch message {
 	case "notice-email":
@@ -98,9 +99,14 @@ func Sample(message string) Facts {
 	case "notice-method":
 		f.Kind = "email"
 	case "notice-blocked", "notice-blocked-admin":
-		f.Kind, f.Link = "sms", ""
+		f.Kind = "sms"
+		return f // they ask for nothing to be undone
 	case "notice-recovery":
-		f.Until, f.Link = at.AddDate(0, 0, 3), ""
+		f.Until = at.AddDate(0, 0, 3)
+		return f
+	}
+	if strings.HasPrefix(message, "notice-") {
+		f.Link = "https://id.example.com/not-me/5f1c"
 	}
 	return f
 }

@@ -1,9 +1,9 @@
 // Package wording turns a message into what people read: a mail, as text and as HTML, or an SMS, in their language.
 //
 // The texts stand in one file per language, which a deployment may overlay (A6). It promises: a value is plain text
-// wherever it lands, never markup, a header, a line of its own or another tag (ux.md 19, 20); the code stands alone on
-// its line, and an SMS binds it to the site (C7); a message that can reach a stranger does not say where codes are sent;
-// and once the texts are loaded nothing about them can fail. It refuses what it does not know, in any file.
+// wherever it lands, never markup, a line break or another tag (ux.md 19, 20); the code stands alone on its line, and an
+// SMS binds it to the site (C7); a message that can reach a stranger does not say where codes are sent; and once the
+// texts are loaded nothing about them can fail. It refuses what it does not know, in any file.
 package wording
 
 import (
