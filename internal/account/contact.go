@@ -35,21 +35,35 @@ func (a *Account) contact(ctx context.Context, in Contact) (web.None, error) {
 		if before.Method == auth.BySMS && in.Phone == "" {
 			return auth.InvalidError{Field: "phone", Why: "is needed for your codes"}
 		}
-		if err := a.Users.SetContact(ctx, tx, now.User.ID, in.Email, in.Phone, in.Language); err != nil {
+		after := before
+		after.Email, after.Phone, after.Language = in.Email, in.Phone, in.Language
+		return a.SetContact(ctx, tx, before, after, now.ID)
+	})
+}
+
+// SetContact stores the contact of a person, ends their other sessions if it changed, and leaves a row for each field.
+func (a *Account) SetContact(ctx context.Context, tx auth.Tx, before, after auth.User, keep auth.SessionID) error {
+	if err := a.Users.SetContact(ctx, tx, after.ID, after.Email, after.Phone, after.Language); err != nil {
+		return err
+	}
+	for _, field := range changed(before, after) {
+		if err := a.Revoker.RevokeOthers(ctx, tx, after.ID, keep); err != nil {
 			return err
 		}
-		for field, changed := range map[string]bool{"email": in.Email != before.Email, "phone": in.Phone != before.Phone} {
-			if !changed {
-				continue
-			}
-			if err := a.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
-				return err
-			}
-			if err := a.Trail.Record(ctx, tx, auth.Event{Kind: auth.ContactChanged, User: now.User.ID, Before: &before,
-				Detail: map[string]string{"field": field}}); err != nil {
-				return err
-			}
+		if err := a.Trail.Record(ctx, tx, auth.Event{Kind: auth.ContactChanged, User: after.ID, Before: &before,
+			Detail: map[string]string{"field": field}}); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+func changed(before, after auth.User) (fields []string) {
+	if before.Email != after.Email {
+		fields = append(fields, "email")
+	}
+	if before.Phone != after.Phone {
+		fields = append(fields, "phone")
+	}
+	return fields
 }

@@ -55,6 +55,8 @@ type App struct {
 	Trail     *audit.Trail
 	Setup     *setup.Setup
 	Outbox    *notify.Outbox
+	Settings  *account.Account
+	Config    config.Config
 
 	log    *slog.Logger
 	sweeps []func(context.Context) error
@@ -179,7 +181,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox,
+	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox, Settings: settings, Config: c,
 		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep}}, nil
 }
 

@@ -28,33 +28,43 @@ func newOutbox(c config.Config, d *db.DB, keys *secret.Keys, clock func() time.T
 	if err != nil {
 		return nil, err
 	}
-	p := notify.Parts{DB: d, Keys: keys, Texts: texts, Language: c.Messages.Language, Carriers: map[notify.Channel]notify.Carrier{},
+	carriers, kept, err := Carriers(c, clock)
+	if err != nil {
+		return nil, err
+	}
+	p := notify.Parts{DB: d, Keys: keys, Texts: texts, Language: c.Messages.Language, Carriers: carriers, Keep: kept,
 		Clock: clock, Log: log, Metrics: metrics}
+	return notify.New(p), nil
+}
+
+// Carriers are the configured ways to reach people; kept says that a message of one of them goes nowhere but to the viewer.
+func Carriers(c config.Config, clock func() time.Time) (all map[notify.Channel]notify.Carrier, kept bool, err error) {
+	all = map[notify.Channel]notify.Carrier{}
 	switch c.Mail.Host {
 	case "":
 	case config.Outbox:
-		p.Carriers[notify.Email], p.Keep = notify.Nowhere{}, true
+		all[notify.Email], kept = notify.Nowhere{}, true
 	default:
 		server, err := mail.Open(mail.Config{Host: c.Mail.Host, TLS: c.Mail.TLS, User: c.Mail.User, Password: auth.Secret(c.Mail.Password),
 			From: c.Mail.From, ReplyTo: c.Mail.ReplyTo, Hello: c.Mail.Hello})
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		p.Carriers[notify.Email] = notify.ByMail{Server: server}
+		all[notify.Email] = notify.ByMail{Server: server}
 	}
 	switch c.SMS.Provider {
 	case "":
 	case config.Outbox:
-		p.Carriers[notify.SMS], p.Keep = notify.Nowhere{}, true
+		all[notify.SMS], kept = notify.Nowhere{}, true
 	default:
 		provider, err := sms.Open(sms.Config{Provider: c.SMS.Provider, URL: c.SMS.URL, Account: c.SMS.Account, Secret: auth.Secret(c.SMS.Secret),
 			From: c.SMS.From, Region: c.SMS.Region, Token: auth.Secret(c.SMS.Token)}, clock)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		p.Carriers[notify.SMS] = notify.BySMS{Provider: provider}
+		all[notify.SMS] = notify.BySMS{Provider: provider}
 	}
-	return notify.New(p), nil
+	return all, kept, nil
 }
 
 // Texts are what messages say, as configured.
@@ -69,7 +79,7 @@ func Texts(c config.Config) (*wording.Texts, error) {
 	}
 	texts, err := wording.Load(c.Messages.Texts, wording.Site{Name: c.Site.Name, Host: address.Host, Support: c.Site.Support, Accent: c.Site.Accent, Zone: zone})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("messages.texts: %w", err)
 	}
 	if !texts.Has(c.Messages.Language) {
 		return nil, fmt.Errorf("messages.language is %q: use one of %v", c.Messages.Language, texts.Languages())

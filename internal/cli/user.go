@@ -19,6 +19,8 @@ import (
 type userCommands struct {
 	Add      userAdd      `cmd:"" help:"Add a person."`
 	List     userList     `cmd:"" help:"List people."`
+	MFA      userMFA      `cmd:"" name:"mfa" help:"Set a person's second step: email, sms, required, or off for their own choice."`
+	Contact  userContact  `cmd:"" help:"Change where messages to a person go, and in which language."`
 	Disable  userDisable  `cmd:"" help:"Keep a person out from now on; their sessions end."`
 	ResetMFA userResetMFA `cmd:"" name:"reset-mfa" help:"Remove a person's second factors and end their sessions."`
 }

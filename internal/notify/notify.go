@@ -12,7 +12,10 @@ package notify
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -111,6 +114,9 @@ func (o *Outbox) Send(ctx context.Context, tx auth.Tx, m Message) error {
 	if err != nil {
 		return err
 	}
+	if m.User.ID == "" { // as long, and empty
+		clear(body)
+	}
 	r := row{id: m.ID, user: m.User.ID, channel: m.Channel, message: m.Name, sealed: o.Keys.Seal(body, "outbox", m.ID, "sealed"),
 		state: Waiting, due: now, added: now, expires: now.Add(m.Lifetime)}
 	if m.User.ID == "" {
@@ -128,8 +134,14 @@ type content struct {
 	Facts    wording.Facts `json:"facts"`
 }
 
+// errUnknown is a message that a newer version of this program has written.
+var errUnknown = errors.New("there is no such message")
+
 // letter opens a row and renders it.
 func (o *Outbox) letter(r row) (Letter, error) {
+	if !slices.Contains(o.Texts.Names(), r.message) {
+		return Letter{}, errUnknown
+	}
 	body, err := o.Keys.Open(r.sealed, "outbox", r.id, "sealed")
 	if err != nil {
 		return Letter{}, err
@@ -137,6 +149,9 @@ func (o *Outbox) letter(r row) (Letter, error) {
 	var c content
 	if err := json.Unmarshal(body, &c); err != nil {
 		return Letter{}, err
+	}
+	if !slices.Contains(o.Texts.Names(), r.message) { // a newer version put it there
+		return Letter{}, fmt.Errorf("there is no text %q", r.message)
 	}
 	if !o.Texts.Has(c.Language) {
 		c.Language = o.Language
@@ -148,6 +163,26 @@ func (o *Outbox) letter(r row) (Letter, error) {
 		l.Mail = o.Texts.Mail(c.Language, r.message, c.Facts)
 	}
 	return l, nil
+}
+
+// Kept are the newest messages whose content is still there, the newest first: those that wait, and with Keep the others.
+func (o *Outbox) Kept(ctx context.Context, most int) ([]Letter, error) {
+	rows, err := o.recent(ctx, most)
+	if err != nil {
+		return nil, err
+	}
+	var letters []Letter
+	for _, r := range rows {
+		if r.sealed == nil {
+			continue
+		}
+		l, err := o.letter(r)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, l)
+	}
+	return letters, nil
 }
 
 // hurry wakes this node's worker. Others look once a second.

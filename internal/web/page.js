@@ -39,7 +39,10 @@ async function openDialog(address) {
   document.body.append(dialog);
   const closed = new Promise((resolve) => dialog.addEventListener('close', () => { dialog.remove(); resolve(dialog.returnValue); }));
   dialog.addEventListener('click', (e) => { if (e.target.closest('[data-cancel]')) { e.preventDefault(); dialog.close(); } });
-  dialog.addEventListener('submit', (e) => { if (e.target.matches('[data-stepup]')) prove(e, dialog); });
+  dialog.addEventListener('submit', (e) => {
+    if (e.target.matches('[data-stepup]')) prove(e, dialog);
+    if (e.target.matches('[data-send]')) resend(e, dialog, address);
+  });
   enhance(dialog);
   dialog.dispatchEvent(new Event('opened', { bubbles: true }));
   dialog.showModal();
@@ -52,6 +55,39 @@ async function openDialog(address) {
 async function prove(event, dialog) {
   event.preventDefault();
   if (await send(event.target)) dialog.close('proved');
+}
+
+// resend asks for a code from within a dialog, which then says where it went.
+async function resend(event, dialog, address) {
+  event.preventDefault();
+  if (!await send(event.target)) return;
+  const page = new DOMParser().parseFromString(await (await fetch(address)).text(), 'text/html');
+  dialog.replaceChildren(...page.querySelector('dialog').childNodes);
+  enhance(dialog);
+  dialog.querySelector('input[autocomplete=one-time-code]')?.focus();
+}
+
+// countdown keeps a button waiting until another code may be asked for.
+function countdown(said) {
+  const button = said.closest('form').querySelector('button');
+  const tick = () => {
+    const left = Math.ceil((new Date(said.dataset.again) - Date.now()) / 1000);
+    button.disabled = left > 0;
+    said.textContent = left > 0 ? `Resend possible in ${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}` : 'Nothing arrived?';
+    if (left > 0 && said.isConnected) setTimeout(tick, 1000);
+  };
+  if (new Date(said.dataset.again) > Date.now()) tick();
+}
+
+// watch looks whether a message could be delivered, for as long as that is open. The page says so if it could not.
+async function watch(form) {
+  for (let pause = 1000; form.dataset.state === 'waiting' && form.isConnected && pause < 60000; pause *= 1.5) {
+    await new Promise((resolve) => { setTimeout(resolve, pause); });
+    const answer = await fetch(form.dataset.watch).catch(() => null);
+    if (answer && !answer.ok) return;
+    if (answer) form.dataset.state = (await answer.json()).sent?.state;
+  }
+  if (form.dataset.state === 'failed') location.reload();
 }
 
 // send posts a form over the API. It returns the answer, or null once the problem stands at the form.
@@ -134,14 +170,16 @@ function enhance(root) {
   }
   for (const time of root.querySelectorAll('time[datetime]')) {
     const at = new Date(time.dateTime), clock = time.textContent.includes(':');
-    const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+    const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }), bare = /^\d\d:/.test(time.textContent);
     const today = at.toDateString() === new Date().toDateString();
     time.title = at.toString();
-    if (clock) time.textContent = (today ? 'today' : day) + ', ' + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+    if (clock) time.textContent = (bare ? '' : (today ? 'today' : day) + ', ') + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
     else time.textContent = today ? 'today' : day;
   }
+  for (const said of root.querySelectorAll('[data-again]')) countdown(said);
+  for (const form of root.querySelectorAll('form[data-watch]')) watch(form);
   // Enter and a double click send a form once.
-  for (const form of root.querySelectorAll('form[method=post]:not([data-fresh]):not([data-stepup])')) {
+  for (const form of root.querySelectorAll('form[method=post]:not([data-fresh]):not([data-stepup]):not(dialog [data-send])')) {
     form.addEventListener('submit', (e) => { if (form.dataset.sent) e.preventDefault(); form.dataset.sent = 'yes'; });
   }
 }

@@ -35,6 +35,7 @@ var groups = []struct {
 	{"crowd", "64 password sign-ins at once", crowd},
 	{"step", "the authenticator step against bare commits", steps},
 	{"passkey", "passkey sign-in against bare verifications and commits", passkeys},
+	{"outbox", "messages handed over against bare commits", outboxes},
 	{"start", "start-up and idle memory", starts},
 	{"growth", "1 000 users against 200 000", growth},
 }
@@ -56,6 +57,7 @@ type size struct {
 	sessions        int           // in the store, with many users
 	codes           int           // authenticator steps that may be taken
 	passkeys        int           // people who sign in with one, again and again
+	messages        int           // that wait in the outbox
 	pairs           int           // slices of ours and the limit
 	slice           time.Duration // of something quick
 	hashing         time.Duration // a slice of something slow
@@ -64,8 +66,8 @@ type size struct {
 }
 
 var (
-	full  = size{many: 200_000, few: 1_000, sessions: 100_000, codes: 30_000, passkeys: 5_000, pairs: 9, slice: 500 * time.Millisecond, hashing: 2 * time.Second, starts: 5, revoked: 200, rounds: 3}
-	quick = size{many: 20_000, few: 1_000, sessions: 10_000, codes: 6_000, passkeys: 1_000, pairs: 3, slice: 250 * time.Millisecond, hashing: time.Second, starts: 3, revoked: 40, rounds: 1}
+	full  = size{many: 200_000, few: 1_000, sessions: 100_000, codes: 30_000, passkeys: 5_000, messages: 60_000, pairs: 9, slice: 500 * time.Millisecond, hashing: 2 * time.Second, starts: 5, revoked: 200, rounds: 3}
+	quick = size{many: 20_000, few: 1_000, sessions: 10_000, codes: 6_000, passkeys: 1_000, messages: 12_000, pairs: 3, slice: 250 * time.Millisecond, hashing: time.Second, starts: 3, revoked: 40, rounds: 1}
 )
 
 func main() {

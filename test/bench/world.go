@@ -145,8 +145,8 @@ func (w *world) fill(ctx context.Context, p people) error {
 		n    int
 		row  func(i int) []any
 	}{
-		{`users (id, login, login_key, name, role, added_at)`, p.users, func(i int) []any {
-			return []any{id(i), login(i), login(i), fmt.Sprintf("Person %d", i), "member", at}
+		{`users (id, login, login_key, email, email_key, name, role, added_at)`, p.users, func(i int) []any {
+			return []any{id(i), login(i), login(i), login(i), login(i), fmt.Sprintf("Person %d", i), "member", at}
 		}},
 		{`passwords (user_id, hash, changed_at)`, p.users, func(i int) []any { return []any{id(i), hash, at} }},
 		{`totp (id, user_id, secret, name, confirmed, last_step, added_at)`, p.codes, func(i int) []any {

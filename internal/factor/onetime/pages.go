@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"slices"
 	"time"
 
 	"sallyport/internal/auth"
@@ -48,10 +49,15 @@ type field struct {
 }
 
 func (f *Factor) field() field {
-	switch {
-	case f.Rules.Delivery == All && len(f.Factors()) > 1:
+	if f.Rules.Delivery == All && len(f.Factors()) > 1 {
 		return field{Label: "Code from either message"}
-	case f.kind == SMS:
+	}
+	return f.own()
+}
+
+// own is the input for a code that came by this channel.
+func (f *Factor) own() field {
+	if f.kind == SMS {
 		return field{Label: "6-digit code", Short: true}
 	}
 	return field{Label: "8-character code"}
@@ -150,6 +156,7 @@ type (
 	}
 	Waiting struct {
 		Sent  web.Sent `json:"sent"`
+		What  string   `json:"-"` // "email"
 		Form  web.Part `json:"-"`
 		Again string   `json:"-"` // where another one is asked for
 		Back  string   `json:"-"`
@@ -172,7 +179,7 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 		return State{}, err
 	}
 	s := State{On: len(has) > 0, Channels: []Channel{}}
-	for _, f := range c.Factors() {
+	for _, f := range slices.Backward(c.Factors()) {
 		p := f.Prompt()
 		one := Channel{Kind: f.kind, Title: p.Title, Icon: p.Icon}
 		for _, k := range has {
@@ -232,7 +239,7 @@ func (f *Factor) waiting(ctx context.Context, _ web.None) (Waiting, error) {
 	if visit.Of(ctx).Session.ID == "" {
 		at, back = "/signin/enrol/", "/signin/enrol"
 	}
-	return Waiting{told, part("fields", field{Label: f.Prompt().Noun, Short: f.kind == SMS}), at + string(f.kind), back}, err
+	return Waiting{told, map[auth.Kind]string{Email: "email", SMS: "work phone"}[f.kind], part("fields", f.own()), at + string(f.kind), back}, err
 }
 
 // confirm takes the code that went to a new destination, which becomes a factor by that.
