@@ -86,8 +86,8 @@ async function watch(form) {
     const answer = await fetch(form.dataset.watch).catch(() => null);
     if (answer && !answer.ok) return;
     if (answer) form.dataset.state = (await answer.json()).sent?.state;
+    if (form.dataset.state === 'failed') location.reload();
   }
-  if (form.dataset.state === 'failed') location.reload();
 }
 
 // send posts a form over the API. It returns the answer, or null once the problem stands at the form.
