@@ -64,14 +64,23 @@ var (
 	code     = proof(proved(app, "phone", auth.OneFactor))
 	unlocked = proof(proved(key, "laptop", auth.MultiFactor)) // a passkey with user verification
 	touched  = proof(proved(key, "stick", auth.OneFactor))    // one without
-	mailed   = proof(proved(mail, "inbox", auth.None))        // satisfies a policy that names it, raises no level
+	mailed   = proof(auth.Proof{Kind: mail, Enrolment: "inbox", AMR: "otp", Level: auth.OneFactor, Weak: true, At: now})
+	worth0   = proof(proved(mail, "inbox", auth.None))
 	quiet    = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "silent", Kind: app, Quiet: true})
 	})
 	phone  = enrolled(app, "phone")
 	tablet = enrolled(app, "tablet")
-	inbox  = enrolled(mail, "inbox")
+	inbox  = fact(func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true})
+	})
+	void = fact(func(f *policy.Facts) { // somebody else reads it too
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true, Void: true})
+	})
+	hasPassword = fact(func(f *policy.Facts) { f.First = []auth.Enrolment{{ID: "password", Kind: "password"}} })
 )
+
+func assigned(m auth.Method) fact { return func(f *policy.Facts) { f.User.Method = m } }
 
 // S2, P7, W1, W2, W4, R1, R6
 func TestNextAsksForWhatIsMissing(t *testing.T) {
@@ -84,7 +93,7 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"a disabled person is denied where MFA is off":            {facts(disabled, off, password), policy.Denied},
 		"without a proof nothing opens":                           {facts(), policy.Denied},
 		"without a proof nothing opens, MFA off":                  {facts(off), policy.Denied},
-		"a proof worth nothing opens nothing":                     {facts(off, mailed), policy.Denied},
+		"a proof worth nothing opens nothing":                     {facts(off, worth0), policy.Denied},
 		"a proof of negative worth opens nothing":                 {facts(off, proof(proved("password", "password", -1))), policy.Denied},
 		"off: the password is enough":                             {facts(off, password), policy.Nothing},
 		"off: the password is enough with an authenticator":       {facts(off, password, phone), policy.Nothing},
@@ -110,6 +119,16 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"required: a mailed code is enough where it counts":       {facts(required, counts(app, mail), password, inbox, mailed), policy.Nothing},
 		"required: a mailed code is not enough where it does not": {facts(required, password, phone, inbox, mailed), policy.Second},
 		"required: a passkey with user verification is enough":    {facts(required, counts(app, key), unlocked), policy.Nothing},
+		"a mailed code opens where nothing more is asked":         {facts(mailed, hasPassword), policy.Nothing},
+		"a mailed code is never both steps":                       {facts(counts(mail), mailed, inbox, hasPassword), policy.Second},
+		"a mailed code and the password are two steps":            {facts(counts(mail), mailed, inbox, password), policy.Nothing},
+		"a mailed code sets nothing up alone":                     {facts(required, mailed, hasPassword), policy.Second},
+		"with the password, it does":                              {facts(required, mailed, password), policy.Enrolling},
+		"an address that two people read is asked for no more":    {facts(counts(app, mail), password, void), policy.Enrolling},
+		"assigned: a method is required, whatever is optional":    {facts(assigned(auth.MustHaveOne), password), policy.Enrolling},
+		"assigned: over their own choice":                         {facts(assigned(auth.ByEmail), counts(app, mail), switchedOff, password, inbox), policy.Second},
+		"assigned: over rules that ask nothing":                   {facts(assigned(auth.ByEmail), off, counts(mail), password), policy.Enrolling},
+		"assigned: any factor that counts will do":                {facts(assigned(auth.ByEmail), counts(app, mail), password, code, phone), policy.Nothing},
 		"grace: begins with the first sign-in that lacks one":     {facts(required, grace(7), password), policy.Nothing},
 		"grace: runs":                                   {facts(required, grace(7), password, due(time.Second)), policy.Nothing},
 		"grace: is over at its end":                     {facts(required, grace(7), password, due(0)), policy.Enrolling},
@@ -198,6 +217,9 @@ func TestStepUpAsksForTheStrongestThereIs(t *testing.T) {
 		"nobody is denied within the window":                            {facts(nobody, password), time.Hour, first, policy.Denied, ""},
 		"a disabled person is denied within the window":                 {facts(disabled, password, code), time.Hour, first, policy.Denied, ""},
 		"without a proof there is no window":                            {facts(phone), time.Hour, first, policy.Denied, ""},
+		"a mailed code is no fresh proof":                               {facts(counts(app, mail), password, inbox, phone), 0, first, policy.Second, "phone"},
+		"who gets mailed codes alone proves the password":               {facts(counts(mail), password, inbox, mailed), 0, first, policy.Second, "password"},
+		"a mailed code does not let the password do":                    {facts(counts(app, mail), password, mailed, inbox, phone), 0, first, policy.Second, "phone"},
 		"who has nothing at all can prove nothing, and passes not":      {facts(unlocked), 0, nil, policy.Second, ""},
 		"a grace period is no window":                                   {facts(required, grace(7), password), 0, first, policy.Second, "password"},
 		"a passkey session may use the password only besides a passkey": {facts(counts(app, key), unlocked, enrolled(key, "laptop")), 0, first, policy.Second, "laptop password"},
@@ -230,6 +252,7 @@ func TestTheLastFactorStaysWhereItIsNeeded(t *testing.T) {
 		"another that does not count here is no other":        {facts(phone, inbox), "phone", false},
 		"one that does not count may go beside one that does": {facts(phone, inbox), "inbox", true},
 		"somebody else's id takes nothing away":               {facts(phone), "theirs", true},
+		"the last stays for who was assigned a method":        {facts(assigned(auth.BySMS), phone, lastFactor(policy.Warn)), "phone", false},
 		"an unknown rule keeps the last":                      {facts(unknown, phone), "phone", false},
 		"an unknown last_factor keeps the last":               {facts(phone, lastFactor("perhaps")), "phone", false},
 	} {
@@ -299,7 +322,9 @@ func TestTwoProofsOfDifferentKindsAreTwoFactors(t *testing.T) {
 		"password, code, password":            {facts(password, code, password), auth.MultiFactor, "pwd otp mfa"},
 		"a passkey with user verification":    {facts(unlocked), auth.MultiFactor, "hwk mfa"},
 		"password and a code that was mailed": {facts(password, mailed), auth.OneFactor, "pwd otp"},
-		"a code that was mailed":              {facts(mailed), auth.None, "otp"},
+		"a code that was mailed":              {facts(mailed), auth.OneFactor, "otp"},
+		"that and an authenticator":           {facts(mailed, code), auth.OneFactor, "otp"},
+		"that, an authenticator and password": {facts(mailed, code, password), auth.MultiFactor, "otp pwd mfa"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if l := policy.LevelOf(c.facts.Proofs); l != c.level {
