@@ -15,6 +15,8 @@ missing() {
     has oathtool || echo oathtool
     has zbarimg || echo zbar-tools
     has git || echo git
+    [ -x /usr/lib/postfix/sbin/master ] || echo postfix
+    perl -MNet::SMPP -MEncode::GSM0338 -e1 2>/dev/null || echo perl libnet-smpp-perl
     has initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
     [ -s "$cache/axe.min.js" ] || has npm || echo npm # it fetches axe, which looks at the pages; nothing else needs it
 }
@@ -24,6 +26,8 @@ need=$(missing | tr '\n' ' ')
 if [ -n "$need" ] && [ "$(id -u)" = 0 ] && has apt-get; then
     say "installing $need"
     export DEBIAN_FRONTEND=noninteractive
+    # or it would ask how this machine sends its own mail
+    ! has debconf-set-selections || echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
     # shellcheck disable=SC2086 # a list of names
     { apt-get update && apt-get install -y --no-install-recommends $need; } >/tmp/sallyport-apt.$$ 2>&1 </dev/null || cat /tmp/sallyport-apt.$$ >&2
     rm -f /tmp/sallyport-apt.$$

@@ -40,8 +40,11 @@ func Postfix(t *testing.T) *Box {
 	if _, err := os.Stat(filepath.Join(daemons, "master")); err != nil {
 		missing(t, "Postfix: apt-get install postfix")
 	}
-	if os.Getuid() != 0 {
-		missing(t, "the rights of root, without which Postfix does not start")
+	if os.Getuid() != 0 { // as everybody on a machine of their own; where tests run by themselves they are root
+		if os.Getenv("CI") != "" {
+			missing(t, "the rights of root, without which Postfix does not start")
+		}
+		t.Skip("Postfix starts as root alone")
 	}
 	for range 3 { // a port may be taken between our choice and its use
 		b := prepare(t)
