@@ -3,8 +3,10 @@ package app_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,14 +29,14 @@ const (
 	bobPhone = "+46701740606"
 )
 
-// letters are the messages so far, the newest first.
+// letters are the messages with a code so far, the newest first.
 func (w *world) letters(t tester) []notify.Letter {
 	t.Helper()
 	all, err := w.Outbox.Kept(visitless, 1000)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return all
+	return slices.DeleteFunc(all, func(l notify.Letter) bool { return !codes.MatchString(l.Text + l.Mail.Text) })
 }
 
 var codes = regexp.MustCompile(`(?m)^\s*([0-9A-Z]{4}-[0-9A-Z]{4})\s*$|#([0-9]{6})$`)
@@ -590,5 +592,203 @@ func TestAWrongPasswordSendsNothing(t *testing.T) {
 	w.browser().api("POST", "/signin", "login", "nobody@example.com", "password", string(password))
 	if n := len(w.letters(t)); n != before {
 		t.Errorf("%d messages", n-before)
+	}
+}
+
+// C4: a destination that becomes somebody else's between sending and typing opens nothing; nor does one that somebody
+// else proved and has left out of their profile since.
+func TestACollisionOnTheWayIsNoticed(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		ann, b := w.withCodes(t, "ann@example.com", "", "email")
+		bob := w.add(t, "bob@example.com", password)
+		w.wait(time.Hour)
+		b = w.browser()
+		b.signIn(t, ann.Login, password, "second_factor")
+		code := w.code(t, ann.Login)
+		w.contact(t, bob, ann.Login, "")
+		if a := b.api("POST", "/signin/email", "code", code); a.status == 200 {
+			t.Errorf("%v", a)
+		}
+		w.contact(t, bob, "bob@example.com", "")
+
+		carl, c := w.withCodes(t, "carl@example.com", annPhone, "sms")
+		w.contact(t, carl, carl.Login, "")
+		w.contact(t, bob, bob.Login, annPhone)
+		d := w.browser()
+		d.signIn(t, bob.Login, password, "signed_in")
+		d.stepUp(t, "password", "password", password)
+		if a := d.switchOn("sms"); a.problem() != "contact-shared" {
+			t.Errorf("%v", a)
+		}
+		_ = c
+	}, coded)
+}
+
+// R5: the code that proves a new number is no fresh proof by the old one.
+func TestACodeForANewNumberIsNoStepUp(t *testing.T) {
+	w := inSQLite(t, coded)
+	ann, b := w.withCodes(t, "ann@example.com", annPhone, "sms")
+	w.contact(t, w.find(t, ann.Login), ann.Login, bobPhone)
+	w.wait(time.Minute)
+	if a := b.switchOn("sms"); a.field("next") != "/account/sms/code" {
+		t.Fatalf("%v", a)
+	}
+	if a := b.api("POST", "/stepup/sms", "code", w.code(t, bobPhone)); a.status != 422 {
+		t.Errorf("%v", a)
+	}
+}
+
+// C6, C10: of resends at once one is sent.
+func TestOfParallelResendsOneIsSent(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.withCodes(t, "ann@example.com", "", "email")
+		w.wait(time.Hour)
+		b := w.browser()
+		b.signIn(t, "ann@example.com", password, "second_factor")
+		w.wait(31 * time.Second)
+		var all sync.WaitGroup
+		var passed atomic.Int64
+		for range 8 {
+			all.Go(func() {
+				switch a := b.clone().api("POST", "/signin/email/send"); a.status {
+				case 200:
+					passed.Add(1)
+				case 429:
+				default:
+					t.Errorf("%v", a)
+				}
+			})
+		}
+		all.Wait()
+		if n := passed.Load(); n != 1 {
+			t.Errorf("%d were sent", n)
+		}
+		if a := b.api("POST", "/signin/email", "code", w.code(t, "ann@example.com")); a.field("state") != "signed_in" {
+			t.Errorf("%v", a)
+		}
+	}, coded)
+}
+
+// C3, C4: of all channels, one that somebody else reads gets nothing.
+func TestAllChannelsAreThoseOfOnesOwn(t *testing.T) {
+	w := inSQLite(t, coded, delivery("all"))
+	ann, b := w.withCodes(t, "ann@example.com", annPhone, "sms")
+	w.wait(time.Minute)
+	b.prove(t, "email", ann.Login)
+	w.contact(t, w.add(t, "bob@example.com", password), ann.Login, "")
+	w.wait(time.Hour)
+	mails, texts := w.sent(t, ann.Login), w.sent(t, annPhone)
+	b = w.browser()
+	b.signIn(t, ann.Login, password, "second_factor")
+	if m, n := w.sent(t, ann.Login)-mails, w.sent(t, annPhone)-texts; m != 0 || n != 1 {
+		t.Errorf("%d mails and %d texts", m, n)
+	}
+}
+
+// S10, C4: nothing arrives for who is disabled or shares their address, and nobody can tell.
+func TestAMailedCodeTellsNothingOfTheAccount(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		ann, bob, carl := w.add(t, "ann@example.com", password), w.add(t, "bob@example.com", password), w.add(t, "carl@example.com", password)
+		w.disable(t, ann.ID)
+		w.contact(t, carl, bob.Login, "")
+		good := w.add(t, "dora@example.com", password)
+		want := w.browser().api("POST", "/signin/mailed", "login", good.Login)
+		for _, login := range []string{ann.Login, bob.Login, "nobody@example.com"} {
+			if a := w.browser().api("POST", "/signin/mailed", "login", login); a.status != 200 || a.body != want.body {
+				t.Errorf("%s: %v", login, a)
+			}
+			if n := w.sent(t, login); n != 0 {
+				t.Errorf("%s got %d messages", login, n)
+			}
+		}
+		if n := w.sent(t, good.Login); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+		b := w.browser() // somebody else in the same browser begins anew
+		b.api("POST", "/signin/mailed", "login", bob.Login)
+		if a := b.api("POST", "/signin/mailed", "login", carl.Login); a.status != 200 {
+			t.Errorf("%v", a)
+		}
+	}, coded, byMail)
+}
+
+// C5: the destination that is proved is the one in the profile at that moment.
+func TestAChangedProfileNeedsAnotherProof(t *testing.T) {
+	w := inSQLite(t, coded)
+	ann := w.add(t, "ann@example.com", password)
+	b := w.browser()
+	b.signIn(t, ann.Login, password, "signed_in")
+	b.stepUp(t, "password", "password", password)
+	b.switchOn("email")
+	w.contact(t, ann, "ann@example.org", "")
+	if a := b.api("POST", "/account/email/code", "code", w.code(t, ann.Login)); a.status != 422 {
+		t.Errorf("%v", a)
+	}
+}
+
+// F1, R4: what changes how somebody signs in, or where they are reached, ends their other sessions.
+func TestChangesOfCodesAndContactEndOtherSessions(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, w *world, b *browser){
+		"switched on": func(t *testing.T, w *world, b *browser) { b.prove(t, "email", "ann@example.com") },
+		"a new contact": func(t *testing.T, w *world, b *browser) {
+			b.api("POST", "/account/contact", "email", "ann@example.org")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := inSQLite(t, coded, warn)
+			w.add(t, "ann@example.com", password)
+			b, other := w.browser(), w.browser()
+			b.signIn(t, "ann@example.com", password, "signed_in")
+			other.signIn(t, "ann@example.com", password, "signed_in")
+			b.stepUp(t, "password", "password", password)
+			change(t, w, b)
+			if b.session().status != 200 || other.session().status != 401 {
+				t.Errorf("%v\n%v", b.session(), other.session())
+			}
+		})
+	}
+	w := inSQLite(t, coded, warn)
+	_, b := w.withCodes(t, "ann@example.com", "", "email")
+	w.wait(time.Minute)
+	other := w.browser()
+	other.signIn(t, "ann@example.com", password, "second_factor")
+	other.api("POST", "/signin/email", "code", w.code(t, "ann@example.com"))
+	if a := b.switchOff(); a.status != 200 || other.session().status != 401 {
+		t.Errorf("switched off: %v\n%v", a, other.session())
+	}
+}
+
+// Security "Throttling": the password as second step counts like the first.
+func TestThePasswordComesSecondUnderTheSameLimit(t *testing.T) {
+	w := inSQLite(t, coded, byMail)
+	ann, _ := w.withCodes(t, "ann@example.com", "", "email")
+	w.wait(time.Hour)
+	for range 2 {
+		w.wait(time.Second) // the newest message is the one of now
+		b := w.browser()
+		b.api("POST", "/signin/mailed", "login", ann.Login)
+		b.api("POST", "/signin/mailed/code", "code", w.code(t, ann.Login))
+		if a := b.api("POST", "/signin/email/send"); a.status == 200 { // a mailed code is never both steps
+			t.Errorf("%v", a)
+		}
+		for range 5 {
+			if a := b.api("POST", "/signin/password", "password", "wrong"); a.status == 200 {
+				t.Fatalf("%v", a)
+			}
+		}
+	}
+	if a := w.browser().api("POST", "/signin", "login", ann.Login, "password", string(password)); a.status != 429 {
+		t.Errorf("%v", a)
+	}
+}
+
+// U2: no mail is sent for a step-up, which takes none.
+func TestNoMailIsSentForAStepUp(t *testing.T) {
+	w := inSQLite(t, coded)
+	ann, b := w.withCodes(t, "ann@example.com", "", "email")
+	before := w.sent(t, ann.Login)
+	w.wait(20 * time.Minute)
+	if a := b.api("POST", "/stepup/email/send"); a.problem() != "step-up" || w.sent(t, ann.Login) != before {
+		t.Errorf("%v", a)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/db/dbtest"
 	"sallyport/internal/factor/factortest"
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/wording"
@@ -143,4 +144,38 @@ func TestADestinationIsMasked(t *testing.T) {
 			t.Errorf("%s becomes %s", c.to, got)
 		}
 	}
+}
+
+// R5: a code is bound to its person and to its destination, beside the thread.
+func TestACodeIsBoundToPersonAndDestination(t *testing.T) {
+	dbtest.Each(t, append([]fs.FS{user.Schema}, schemas...), func(t *testing.T, d *db.DB) {
+		clock := factortest.NewClock()
+		c := made(t, d, clock.Now)
+		ann, bob := factortest.Person(t, d, "ann", clock.Now()), factortest.Person(t, d, "bob", clock.Now())
+		code := enrolled(t, c.email, ann)()
+		ctx := factortest.Within(t.Context(), ann)
+		if _, err := c.email.Verify(ctx, auth.Attempt{User: bob}, code); !errors.Is(err, auth.ErrWrong) {
+			t.Errorf("counted as somebody else's: %v", err)
+		}
+		claim, err := c.email.Verify(ctx, auth.Attempt{User: ann}, code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := errors.New("to be rolled back")
+		err = d.Tx(t.Context(), func(tx auth.Tx) error {
+			if _, err := c.keep(t.Context(), tx, ann.ID, Email, "ann@example.org", clock.Now()); err != nil {
+				return err
+			}
+			if _, err := claim(ctx, tx); !errors.Is(err, auth.ErrWrong) {
+				t.Errorf("a code that went to another address: %v", err)
+			}
+			return moved
+		})
+		if !errors.Is(err, moved) {
+			t.Error(err)
+		}
+		if err := d.Tx(t.Context(), func(tx auth.Tx) error { _, err := claim(ctx, tx); return err }); err != nil {
+			t.Error(err)
+		}
+	})
 }
