@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,7 +67,7 @@ func (d devCommand) Run(e *env) error {
 	}
 	// People read this one; requests that went well are no news.
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return run(e, c, log, func(a *app.App) error {
+	return run(e, c, log, withOutbox, func(a *app.App) error {
 		fmt.Fprintf(e.stdout, "Sallyport runs on this machine, with its data in %s.\n\n  Sign in      %s\n", c.Data, c.URL)
 		link, err := a.Setup.Link(e.ctx)
 		if err != nil {
@@ -74,6 +75,9 @@ func (d devCommand) Run(e *env) error {
 		}
 		if link != "" {
 			fmt.Fprintf(e.stdout, "  First owner  %s%s\n               (works once, for 30 minutes)\n", c.URL, link)
+		}
+		if a.Outbox.Keep {
+			fmt.Fprintf(e.stdout, "  Outbox       %s%s\n", here(c), outboxPath)
 		}
 		fmt.Fprintln(e.stdout, "\nStop it with Ctrl-C.")
 		return nil
@@ -93,6 +97,34 @@ func keepMessages(c *config.Config) {
 	}
 }
 
+const outboxPath = "/dev/outbox"
+
+// withOutbox is the site with the viewer of the outbox in front, if one is kept.
+func withOutbox(a *app.App) http.Handler {
+	if !a.Outbox.Keep {
+		return a.Site
+	}
+	viewer := a.Outbox.Viewer()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, outboxPath) {
+			viewer.ServeHTTP(w, r)
+		} else {
+			a.Site.ServeHTTP(w, r)
+		}
+	})
+}
+
+// here is where this machine alone reaches the site: behind a tunnel that is not its url.
+func here(c config.Config) string {
+	if u, err := url.Parse(c.URL); err == nil && config.IsLoopback(u.Host) {
+		return c.URL
+	}
+	if c.TLSCert != "" {
+		return "https://" + c.Listen
+	}
+	return "http://" + c.Listen
+}
+
 type serveCommand struct{ listening }
 
 func (s serveCommand) Run(e *env) error {
@@ -108,7 +140,7 @@ func (s serveCommand) Run(e *env) error {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level}))
-	return run(e, c, log, func(a *app.App) error {
+	return run(e, c, log, func(a *app.App) http.Handler { return a.Site }, func(a *app.App) error {
 		log.Info("listening", "url", c.URL, "listen", c.Listen)
 		if empty, err := a.Users.Empty(e.ctx); err != nil || !empty {
 			return err
@@ -132,8 +164,8 @@ func refuseUnsafe(e *env, c config.Config) error {
 	return nil
 }
 
-// run serves until the context ends. Started is called once requests are answered.
-func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error) error {
+// run serves what front makes of the parts until the context ends. Started is called once requests are answered.
+func run(e *env, c config.Config, log *slog.Logger, front func(*app.App) http.Handler, started func(*app.App) error) error {
 	shareCores()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -143,7 +175,7 @@ func run(e *env, c config.Config, log *slog.Logger, started func(*app.App) error
 	}
 	defer a.Close()
 	failed := make(chan error, 2)
-	site, err := listen(c, c.Listen, a.Site, failed, log)
+	site, err := listen(c, c.Listen, front(a), failed, log)
 	if err != nil {
 		return fmt.Errorf("%w: choose another address with --listen HOST:PORT or the setting listen", err)
 	}

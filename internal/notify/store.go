@@ -72,26 +72,23 @@ func (o *Outbox) claim(ctx context.Context, c Channel, most int) (mine []row, er
 	return mine, err
 }
 
-// note stores what came of a try. Due zero means that it is over; then the content goes.
+// note stores what came of a try. Due zero means that it is over; then the content goes. Whoever was so slow that another
+// node may have the message by now has nothing to say any more, but that it was delivered.
 func (o *Outbox) note(ctx context.Context, r row, s State, why string, due time.Time) error {
 	return o.DB.Tx(ctx, func(tx auth.Tx) error {
 		if !due.IsZero() {
-			_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, due_at = $3 WHERE id = $1 AND state = $4`, r.id, s, db.Micros(due), Sending)
+			_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, due_at = $3 WHERE id = $1 AND due_at = $4`,
+				r.id, s, db.Micros(due), db.Micros(r.due))
 			return err
 		}
 		sealed := []byte(nil)
 		if o.Keep {
 			sealed = r.sealed
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, why = $3, due_at = 0, over_at = $4, sealed = $5 WHERE id = $1`,
-			r.id, s, why, db.Micros(o.Clock()), sealed)
+		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, why = $3, due_at = 0, sealed = $4
+			WHERE id = $1 AND (due_at = $5 OR $6)`, r.id, s, why, sealed, db.Micros(r.due), s == Delivered)
 		return err
 	})
-}
-
-// nextDue is when the earliest message wants a try; zero: none waits.
-func (o *Outbox) nextDue(ctx context.Context) (t time.Time, err error) {
-	return t, o.DB.QueryRowContext(ctx, `SELECT COALESCE(MIN(due_at), 0) FROM outbox WHERE due_at > 0`).Scan(db.Stamp(&t))
 }
 
 // recent lists the newest messages.
@@ -124,10 +121,16 @@ func (o *Outbox) waiting() float64 {
 // kept is how long the bare fact stays that a message was sent.
 const kept = 30 * 24 * time.Hour
 
-// Sweep removes what is long over.
+// Sweep removes what is long over, and gives up what no node carries any more because its channel is gone.
 func (o *Outbox) Sweep(ctx context.Context) error {
 	return o.DB.Tx(ctx, func(tx auth.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE due_at = 0 AND added_at < $1`, db.Micros(o.Clock().Add(-kept)))
+		now := o.Clock()
+		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $1, why = 'expired', due_at = 0, sealed = NULL
+			WHERE due_at > 0 AND expires_at < $2`, Failed, db.Micros(now.Add(-lease)))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM outbox WHERE due_at = 0 AND added_at < $1`, db.Micros(now.Add(-kept)))
 		return err
 	})
 }

@@ -35,6 +35,10 @@ func (o *Outbox) run(ctx context.Context, c Channel) {
 	for range hands {
 		all.Go(func() {
 			for r := range queue {
+				if ctx.Err() != nil { // another node, or the next start, does not have to wait for the lease
+					o.give(r)
+					continue
+				}
 				o.carry(context.WithoutCancel(ctx), r)
 				if len(queue) == 0 {
 					o.hurry(c)
@@ -60,6 +64,13 @@ func (o *Outbox) run(ctx context.Context, c Channel) {
 		case <-o.wake[c]:
 		case <-tick.C:
 		}
+	}
+}
+
+// give puts a message back that nobody has tried.
+func (o *Outbox) give(r row) {
+	if err := o.note(context.Background(), r, Waiting, "", o.Clock()); err != nil {
+		o.Log.Error("outbox", "message", r.id, "error", err)
 	}
 }
 
@@ -89,17 +100,16 @@ func (o *Outbox) try(ctx context.Context, r row) (s State, why string, due time.
 		return Failed, "expired", due
 	}
 	l, err := o.letter(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnknown):
+		return o.later(r, err)
+	case err != nil:
 		o.Log.Error("outbox", "message", r.id, "error", err)
-		return Failed, "fault", due
-	}
-	carrier := o.Carriers[r.channel]
-	if carrier == nil { // the settings changed while it waited
 		return Failed, "fault", due
 	}
 	ctx, done := context.WithTimeout(ctx, patience)
 	defer done()
-	err = carrier.Carry(ctx, l)
+	err = o.Carriers[r.channel].Carry(ctx, l)
 	switch {
 	case err == nil:
 		return Delivered, "", due
@@ -107,8 +117,14 @@ func (o *Outbox) try(ctx context.Context, r row) (s State, why string, due time.
 		o.Log.Warn("outbox: refused", "message", r.id, "channel", r.channel, "error", err)
 		return Failed, "refused", due
 	}
-	o.Log.Warn("outbox: not taken yet", "message", r.id, "channel", r.channel, "tries", r.tries, "error", err)
-	if due = o.Clock().Add(backoff(r.tries)); !due.Before(r.expires) {
+	return o.later(r, err)
+}
+
+// later is another try, if there is time for one.
+func (o *Outbox) later(r row, because error) (State, string, time.Time) {
+	o.Log.Warn("outbox: not taken yet", "message", r.id, "channel", r.channel, "tries", r.tries, "error", because)
+	due := o.Clock().Add(backoff(r.tries))
+	if !due.Before(r.expires) {
 		return Failed, "expired", time.Time{}
 	}
 	return Waiting, "", due

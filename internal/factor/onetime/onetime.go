@@ -10,6 +10,7 @@ package onetime
 import (
 	"context"
 	"crypto/hmac"
+	"slices"
 	"time"
 
 	"sallyport/internal/audit"
@@ -94,7 +95,8 @@ type Factor struct {
 
 func (f *Factor) Kind() auth.Kind { return f.kind }
 
-// Enrolments is the destination the person proved to read, if any. One that somebody else has too is void.
+// Enrolments is the destination the person proved to read, if any. One that somebody else has too is void, and one in a
+// country that we do not send to.
 func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth.Enrolment, error) {
 	all, err := f.contacts(ctx, from, u)
 	if err != nil {
@@ -105,12 +107,12 @@ func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID
 		if c.kind != f.kind {
 			continue
 		}
-		shared, err := f.shared(ctx, from, u, c.kind, c.destination)
+		may, err := f.reaches(ctx, from, u, c)
 		if err != nil {
 			return nil, err
 		}
 		some = append(some, auth.Enrolment{ID: c.id, Kind: c.kind, Name: mask(c.kind, c.destination), Added: c.added, LastUsed: c.lastUsed,
-			Void: shared, Weak: c.kind == Email, Fallback: !c.preferred})
+			Void: !may, Weak: c.kind == Email, Fallback: !c.preferred})
 	}
 	return some, nil
 }
@@ -193,6 +195,15 @@ func wrongIf(so bool, err error) error {
 		err = auth.ErrWrong
 	}
 	return err
+}
+
+// reaches says whether a code may go to a contact.
+func (c *Codes) reaches(ctx context.Context, from auth.Reader, u auth.UserID, k contact) (bool, error) {
+	if k.kind == SMS && !slices.Contains(c.Rules.Countries, user.Country(k.destination)) {
+		return false, nil
+	}
+	shared, err := c.shared(ctx, from, u, k.kind, k.destination)
+	return !shared, err
 }
 
 // shared says whether somebody else reads a destination too (C4).

@@ -62,11 +62,11 @@ func (f *Factor) reached(ctx context.Context, from auth.Reader, in web.Thread) (
 			!slices.Contains(f.Roster.Rules().Factors, c.kind) {
 			continue
 		}
-		shared, err := f.shared(ctx, from, in.User.ID, c.kind, c.destination)
+		may, err := f.reaches(ctx, from, in.User.ID, c)
 		if err != nil {
 			return nil, err
 		}
-		if !shared {
+		if may {
 			some = append(some, c)
 		}
 	}

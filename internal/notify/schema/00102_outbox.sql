@@ -10,8 +10,7 @@ CREATE TABLE outbox (
 	tries      BIGINT NOT NULL DEFAULT 0,
 	due_at     BIGINT NOT NULL,         -- next try, or end of the lease of the node that sends it; 0: over
 	expires_at BIGINT NOT NULL,         -- no try after that
-	added_at   BIGINT NOT NULL,
-	over_at    BIGINT NOT NULL DEFAULT 0
+	added_at   BIGINT NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (due_at) WHERE due_at > 0;
 CREATE INDEX outbox_added ON outbox (added_at);
