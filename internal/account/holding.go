@@ -96,10 +96,15 @@ func (a *Account) renameHeld(ctx context.Context, h Renamer, in NewName) error {
 	}
 	u := visit.Of(ctx).Session.User.ID
 	return a.DB.Tx(ctx, func(tx auth.Tx) error {
+		before, err := a.held(ctx, tx, h, in.ID)
+		if err != nil {
+			return err
+		}
 		if err := h.Rename(ctx, tx, u, in.ID, name); err != nil {
 			return err
 		}
-		return a.record(ctx, tx, auth.FactorRenamed, h, name)
+		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.FactorRenamed, User: u,
+			Detail: map[string]string{"factor": string(h.Kind()), "name": name, "old": before.Name}})
 	})
 }
 
@@ -141,11 +146,7 @@ func (a *Account) remove(ctx context.Context, h Holder, id auth.EnrolmentID) err
 		if err := h.Remove(ctx, tx, now.User.ID, id); err != nil {
 			return err
 		}
-		return a.record(ctx, tx, auth.FactorRemoved, h, e.Name)
+		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.FactorRemoved, User: now.User.ID,
+			Detail: map[string]string{"factor": string(h.Kind()), "name": e.Name}})
 	})
-}
-
-func (a *Account) record(ctx context.Context, tx auth.Tx, kind auth.EventKind, h Holder, name string) error {
-	return a.Trail.Record(ctx, tx, auth.Event{Kind: kind, User: visit.Of(ctx).Session.User.ID,
-		Detail: map[string]string{"factor": string(h.Kind()), "name": name}})
 }

@@ -29,6 +29,7 @@ import (
 	"sallyport/internal/factor/passkey"
 	"sallyport/internal/factor/password"
 	"sallyport/internal/factor/totp"
+	"sallyport/internal/notice"
 	"sallyport/internal/notify"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
@@ -69,7 +70,7 @@ var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
 var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, password.Schema, totp.Schema, passkey.Schema, onetime.Schema,
-	session.Schema, signin.Schema, setup.Schema, ownSchema}
+	session.Schema, signin.Schema, setup.Schema, notice.Schema, ownSchema}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -138,13 +139,16 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		seconds = append(seconds, f)
 	}
 	ros.Add(words, seconds...)
+	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Passwords: words, Revoker: sessions,
+		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
 	trail.Watch(mailed)
+	trail.Watch(notices)
 	if err := passkeys.Stranded(ctx); err != nil {
 		return nil, err
 	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
-			Sites: sites, Detours: []signin.Detour{passkeys}, Mailed: opening(c, mailed), Clock: clock})
+			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys}, Mailed: opening(c, mailed), Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
 			Cards: cards(mailed, passkeys, codes, words, sessions), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
@@ -161,15 +165,15 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 			visit.Public:    func(*http.Request, *visit.Visit) error { return nil },
 			visit.Arriving:  signIn.KeepArriving,
 			visit.Pending:   signIn.Keep,
-			visit.Enrolling: signIn.KeepEnrolling,
+			visit.Enrolling: notice.Unfrozen(signIn.KeepEnrolling, clock),
 			visit.SignedIn:  sessions.Keep,
-			visit.Fresh:     stepUp.Keep,
-			visit.Offered: func(r *http.Request, v *visit.Visit) error {
+			visit.Fresh:     notice.Unfrozen(stepUp.Keep, clock),
+			visit.Offered: notice.Unfrozen(func(r *http.Request, v *visit.Visit) error {
 				if err := sessions.Keep(r, v); err != nil {
 					return err
 				}
 				return passkeys.KeepOffered(r, v)
-			},
+			}, clock),
 		},
 		SignIn: "/signin", StepUp: "/stepup", Home: sites.Home,
 		Redirects: map[string]string{"/{$}": "/account", "/.well-known/change-password": "/account/password"},
@@ -177,12 +181,12 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Scripts:   []web.Script{passkey.Script()},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
-	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes())
+	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), notices.Routes())
 	if err != nil {
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox, Settings: settings, Config: c,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep}}, nil
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep, notices.Sweep}}, nil
 }
 
 // sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event

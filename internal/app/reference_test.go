@@ -128,7 +128,8 @@ func TestEveryRouteStatesItsGuard(t *testing.T) {
 		if r.Guard == visit.Arriving && !ways[r.API] {
 			t.Errorf("%s %s is open to everybody", r.Method, r.API)
 		}
-		if r.Guard == visit.Public && r.Method != "GET" && r.API != "/api/v1/signin" && r.API != "/api/v1/setup" {
+		links := strings.HasPrefix(r.API, "/api/v1/not-me") || r.API == "/api/v1/setup" // who has one may act
+		if r.Guard == visit.Public && r.Method != "GET" && r.API != "/api/v1/signin" && !links {
 			t.Errorf("%s %s is open to everybody", r.Method, r.API)
 		}
 	}

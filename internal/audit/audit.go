@@ -92,12 +92,15 @@ func (t *Trail) Record(ctx context.Context, tx auth.Tx, e auth.Event) error {
 // Failed leaves a row of a wrong response to a factor, in a transaction of its own: what it was for does not happen. It
 // returns err, which may be any, or why it could not write; other errors than auth.ErrWrong leave no row.
 func (t *Trail) Failed(ctx context.Context, kind auth.EventKind, u auth.UserID, factor auth.Kind, err error) error {
+	return t.Missed(ctx, Wrong(kind, u, factor, err), err)
+}
+
+// Missed is Failed for whoever knows more of the event.
+func (t *Trail) Missed(ctx context.Context, e auth.Event, err error) error {
 	if !errors.Is(err, auth.ErrWrong) {
 		return err
 	}
-	recorded := t.db.Tx(ctx, func(tx auth.Tx) error {
-		return t.Record(ctx, tx, Wrong(kind, u, factor, err))
-	})
+	recorded := t.db.Tx(ctx, func(tx auth.Tx) error { return t.Record(ctx, tx, e) })
 	if recorded != nil {
 		return recorded
 	}

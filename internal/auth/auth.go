@@ -131,9 +131,10 @@ type Tx interface {
 // An Attempt is a guess that has been counted and committed, so that nothing gives it back but success.
 // Only package throttle makes one.
 type Attempt struct {
-	User User
-	Left int      // guesses left after this one, before the sign-in is over
-	Keys []string // what it was counted against: an account, an address, or both
+	User     User
+	Left     int      // guesses left after this one, before the sign-in is over
+	Failures int      // of the account's second factors lately, with this one; 0: it is a guess at something else
+	Keys     []string // what it was counted against: an account, an address, or both
 }
 
 // Factor is one way to prove identity. A response that succeeded once never succeeds again, but for a password.

@@ -62,5 +62,8 @@ type Event struct {
 	User   UserID // whom it is about; empty for an unknown name
 	Actor  UserID // who did it; empty: the person themselves, or nobody yet
 	Detail map[string]string
-	Before *User // the person before a change, for whoever follows from it; it does not stand in the record
+
+	// For whoever follows from it; they do not stand in the record.
+	Before   *User // the person before a change
+	Failures int   // of the account's second factors lately, with this one
 }

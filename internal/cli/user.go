@@ -23,6 +23,7 @@ type userCommands struct {
 	Contact  userContact  `cmd:"" help:"Change where messages to a person go, and in which language."`
 	Disable  userDisable  `cmd:"" help:"Keep a person out from now on; their sessions end."`
 	ResetMFA userResetMFA `cmd:"" name:"reset-mfa" help:"Remove a person's second factors and end their sessions."`
+	Unfreeze userUnfreeze `cmd:"" help:"Allow changes again, after “This wasn't me” locked an account."`
 }
 
 type userAdd struct {
@@ -114,7 +115,7 @@ type userResetMFA struct {
 
 func (c userResetMFA) Run(e *env) error {
 	if strings.TrimSpace(c.Reason) == "" {
-		return errors.New("--reason is empty: say why, it stands in the record")
+		return errNoReason
 	}
 	return e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
 		if err := a.Sessions.RevokeOthers(ctx, tx, u.ID, ""); err != nil {
@@ -130,9 +131,32 @@ func (c userResetMFA) Run(e *env) error {
 		if err := a.Throttle.Forget(ctx, tx, u.ID); err != nil {
 			return err
 		}
+		if err := a.Users.Freeze(ctx, tx, u.ID, time.Time{}); err != nil {
+			return err
+		}
 		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.MFAReset, User: u.ID, Detail: map[string]string{"reason": c.Reason}})
 	}, "reset: no second factor is left, all sessions have ended; the password still works")
 }
+
+type userUnfreeze struct {
+	place
+	Email  string `arg:"" help:"Whom."`
+	Reason string `required:"" help:"Why; it stands in the record." placeholder:"R"`
+}
+
+func (c userUnfreeze) Run(e *env) error {
+	if strings.TrimSpace(c.Reason) == "" {
+		return errNoReason
+	}
+	return e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
+		if err := a.Users.Freeze(ctx, tx, u.ID, time.Time{}); err != nil {
+			return err
+		}
+		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.AccountUnfrozen, User: u.ID, Detail: map[string]string{"reason": c.Reason}})
+	}, "may change their account again")
+}
+
+var errNoReason = errors.New("--reason is empty: say why, it stands in the record")
 
 // change does one thing to one person, with its row in the record.
 func (e *env) change(p place, login string, f func(context.Context, *app.App, auth.Tx, auth.User) error, done string) error {

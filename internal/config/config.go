@@ -64,6 +64,7 @@ type Policy struct {
 	GraceDays     int      `toml:"grace_days" doc:"With required: days from the first sign-in without a second factor until it is enforced."`
 	LastFactor    string   `toml:"last_factor" doc:"refuse or warn when somebody removes their last second factor."`
 	StepUpMinutes int      `toml:"step_up_minutes" doc:"How long a fresh proof stays fresh, 1 to 60."`
+	RecoveryDays  int      `toml:"recovery_days" doc:"Days, 1 to 30, for which nothing that secures an account can be changed after its person answered a notice with This wasn't me."`
 }
 
 // Passkeys is what may be done with passkeys, and which ones are accepted.
@@ -110,7 +111,7 @@ type Mail struct {
 	From     string `toml:"from" doc:"Sender: Example <no-reply@example.com>."`
 	ReplyTo  string `toml:"reply_to" doc:"Where answers go; empty: to the sender."`
 	Hello    string `toml:"hello" doc:"How we greet the server; empty: the domain of from."`
-	PerHour  int    `toml:"per_hour" doc:"Codes by email in an hour at most, of everybody together."`
+	PerHour  int    `toml:"per_hour" doc:"Codes by email in an hour, of everybody together, evenly: so many at once after a quiet time, and as many again over an hour."`
 }
 
 // SMS is the provider that takes our SMS.
@@ -124,7 +125,7 @@ type SMS struct {
 	Token     string   `toml:"token" doc:"Session token of temporary AWS credentials."`
 	Countries []string `toml:"countries" doc:"Countries that SMS may go to, ISO 3166-1: [\"SE\", \"FI\"]. No others."`
 	Country   string   `toml:"country" doc:"Country of numbers that are typed without one."`
-	PerHour   int      `toml:"per_hour" doc:"SMS in an hour at most, of everybody together; half of them to one country."`
+	PerHour   int      `toml:"per_hour" doc:"SMS with codes in an hour, of everybody together, evenly; half of them to one country."`
 }
 
 // Messages is what mail and SMS say.
@@ -143,7 +144,7 @@ func Default() Config {
 		URL: "http://localhost:8080", Listen: "localhost:8080", Data: "./data", Connections: 16,
 		TrustedProxies: []string{}, ReturnTo: []string{}, MetricsListen: "localhost:9464", LogLevel: "info",
 		Site:     Site{Name: "Sallyport", Support: "your administrator"},
-		Policy:   Policy{MFA: "optional", Factors: []string{"passkey", "totp"}, LastFactor: "refuse", StepUpMinutes: 10},
+		Policy:   Policy{MFA: "optional", Factors: []string{"passkey", "totp"}, LastFactor: "refuse", StepUpMinutes: 10, RecoveryDays: 3},
 		Passkeys: Passkeys{Use: "enabled", RelatedOrigins: []string{}, AddAt: "anywhere", TurnsMFAOn: true, Offer: true, AllowedAAGUIDs: []string{}, DeniedAAGUIDs: []string{}},
 		Session:  Session{IdleMinutes: 60, AbsoluteHours: 24},
 		Password: Password{MemoryKiB: 7168, Iterations: 5},
@@ -284,6 +285,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("passkeys.use is %q: set it to enabled, use only or disabled", c.Passkeys.Use)
 	case c.Passkeys.AddAt != "anywhere" && c.Passkeys.AddAt != "signin":
 		return fmt.Errorf("passkeys.add_at is %q: set it to anywhere or signin", c.Passkeys.AddAt)
+	case c.Policy.RecoveryDays < 1 || c.Policy.RecoveryDays > 30:
+		return fmt.Errorf("policy.recovery_days is %d: set it to 1 to 30", c.Policy.RecoveryDays)
 	case c.Password.AtOnce < 0:
 		return errors.New("password.at_once is negative: set it to 0 for one hash at a time on each core")
 	}

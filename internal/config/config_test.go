@@ -167,6 +167,8 @@ func TestWhatCannotWorkIsRefusedWithTheSettingThatIsWrong(t *testing.T) {
 		"a certificate alone":    {func(c *config.Config) { c.TLSCert = "x" }, "tls_cert"},
 		"a private key alone":    {func(c *config.Config) { c.TLSKey = "x" }, "tls_key"},
 		"hashes below none":      {func(c *config.Config) { c.Password.AtOnce = -1 }, "password.at_once"},
+		"no days to recover":     {func(c *config.Config) { c.Policy.RecoveryDays = 0 }, "policy.recovery_days"},
+		"two months to recover":  {func(c *config.Config) { c.Policy.RecoveryDays = 60 }, "policy.recovery_days"},
 		"an origin":              {func(c *config.Config) { c.ReturnTo = []string{"https://app.example.com", "http://localhost:3000"} }, ""},
 		"an origin with a path":  {func(c *config.Config) { c.ReturnTo = []string{"https://app.example.com/x"} }, "return_to"},
 		"an origin with a slash": {func(c *config.Config) { c.ReturnTo = []string{"https://app.example.com/"} }, "return_to"},

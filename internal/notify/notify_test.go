@@ -171,7 +171,8 @@ func TestNothingForNobodyIsEverCarried(t *testing.T) {
 	})
 }
 
-func TestCancelTakesBackOnlyWhatStillWaits(t *testing.T) {
+// A dead code is not tried again; what the other side took is not taken back.
+func TestCancelTakesBackWhatNobodyHasTaken(t *testing.T) {
 	each(t, func(w *world) {
 		o := w.node()
 		cancel := func(id string) {
@@ -188,10 +189,14 @@ func TestCancelTakesBackOnlyWhatStillWaits(t *testing.T) {
 			w.Fatal(mine, err)
 		}
 		cancel("sending")
-		w.is(o, "sending", Sending, "")
-		o.carry(w.Context(), mine[0])
-		cancel("sending")
-		w.is(o, "sending", Delivered, "")
+		w.is(o, "sending", Unknown, "")
+		o.carry(w.Context(), mine[0]) // the try under way changes nothing
+		w.is(o, "sending", Unknown, "")
+
+		w.send(o, aMail("delivered"))
+		w.step(o)
+		cancel("delivered")
+		w.is(o, "delivered", Delivered, "")
 
 		w.answer = func(Letter) error { return errors.New("busy") }
 		w.send(o, aMail("tried"))

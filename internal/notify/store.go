@@ -44,9 +44,10 @@ func (o *Outbox) insert(ctx context.Context, tx auth.Tx, r row) error {
 	return err
 }
 
-// Cancel takes a message back that is not on its way yet: the code in it is dead.
+// Cancel takes a message back that nobody has taken yet: the code in it is dead. A try that is under way may still
+// succeed; there will be no other.
 func (o *Outbox) Cancel(ctx context.Context, tx auth.Tx, id string) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE id = $1 AND state = $2`, id, Waiting)
+	_, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE id = $1 AND due_at > 0`, id)
 	return err
 }
 

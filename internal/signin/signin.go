@@ -41,6 +41,7 @@ type Parts struct {
 	Throttle *throttle.Throttle
 	Trail    *audit.Trail
 	Sites    visit.Sites // where a sign-in may lead
+	Arrivals []Arriver
 	Detours  []Detour
 	Mailed   Mailed // begins a sign-in with a code by mail; nil: none does
 	Clock    func() time.Time
@@ -188,12 +189,24 @@ func (s *SignIn) finish(ctx context.Context, tx auth.Tx, u auth.User, proofs []a
 	if err != nil {
 		return Answer{}, err
 	}
+	for _, a := range s.Arrivals {
+		more, err := a.Arrived(ctx, tx, began)
+		if err != nil {
+			return Answer{}, err
+		}
+		cookies = append(cookies, more...)
+	}
 	for _, d := range s.Detours {
 		if to, err := d.Detour(ctx, tx, began, returnTo); err != nil || to != "" {
 			return Answer{State: "signed_in", Next: to, Cookies: cookies}, err
 		}
 	}
 	return Answer{State: "signed_in", Next: returnTo, Cookies: cookies}, nil
+}
+
+// An Arriver hears of every finished sign-in, in its transaction.
+type Arriver interface {
+	Arrived(ctx context.Context, tx auth.Tx, began auth.Session) (visit.Cookies, error)
 }
 
 // A Detour has something to say to a person who just signed in. It returns a page here that leads on to the address, or "".
@@ -213,7 +226,9 @@ func (s *SignIn) failed(ctx context.Context, a auth.Attempt, kind auth.Kind, err
 				return err
 			}
 		}
-		return s.Trail.Record(ctx, tx, audit.Wrong(auth.SignInFailed, a.User.ID, kind, err))
+		e := audit.Wrong(auth.SignInFailed, a.User.ID, kind, err)
+		e.Failures = a.Failures
+		return s.Trail.Record(ctx, tx, e)
 	})
 	switch {
 	case recorded != nil:

@@ -201,7 +201,7 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 		return s.Throttle.Take(ctx, now.User, rule.For(string(now.User.ID)))
 	})
 	if err != nil {
-		return Raised{}, s.Trail.Failed(ctx, auth.StepUpFailed, now.User.ID, f.Kind(), err)
+		return Raised{}, s.failed(ctx, now.User, attempt, f.Kind(), err)
 	}
 	until := s.Clock().Add(s.Roster.Rules().StepUp)
 	raised := Raised{Until: until}
@@ -218,7 +218,13 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 		}
 		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.StepUpDone, User: now.User.ID, Detail: map[string]string{"factor": string(f.Kind())}})
 	})
-	return raised, s.Trail.Failed(ctx, auth.StepUpFailed, now.User.ID, f.Kind(), err)
+	return raised, s.failed(ctx, now.User, attempt, f.Kind(), err)
+}
+
+func (s *StepUp) failed(ctx context.Context, who auth.User, a auth.Attempt, kind auth.Kind, err error) error {
+	e := audit.Wrong(auth.StepUpFailed, who.ID, kind, err)
+	e.Failures = a.Failures
+	return s.Trail.Missed(ctx, e, err)
 }
 
 // factors are all that people can be asked for, the second ones first.

@@ -121,6 +121,9 @@ func (t *Throttle) Take(ctx context.Context, u auth.User, keys ...Key) (auth.Att
 				a.Left = int(k.rule.limit - failures)
 			default:
 				a.Keys = append(a.Keys, k.subject)
+				if k.rule.name == CodeByAccount.name {
+					a.Failures = int(failures)
+				}
 			}
 		}
 		return nil

@@ -71,7 +71,8 @@ func Of(ctx context.Context) *Visit { return ctx.Value(key{}).(*Visit) }
 const (
 	SessionCookie = "__Host-session"
 	PendingCookie = "__Host-signin"
-	MailedCookie  = "__Host-mailed" // of a browser that waits for a code by mail, to begin a sign-in with
+	MailedCookie  = "__Host-mailed"  // of a browser that waits for a code by mail, to begin a sign-in with
+	BrowserCookie = "__Host-browser" // of a browser that somebody signed in with, so that it is not new to them again
 )
 
 // Cookies, embedded in an Out as `json:"-"`, are set on both faces.

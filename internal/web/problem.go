@@ -53,6 +53,7 @@ var kinds = map[string]string{
 	"method":              "There is something here, but not by this method.",
 	"cross-origin":        "The request came from a page of another site.",
 	"misdirected":         "The Host is not the one this server answers to.",
+	"frozen":              "Nothing that secures the account can be changed for a while.",
 	"last-factor":         "The last second factor cannot be removed.",
 	"mfa-required":        "The second step is required here.",
 	"passkeys-closed":     "Passkeys cannot be added here.",

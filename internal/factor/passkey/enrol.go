@@ -204,7 +204,7 @@ func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) err
 		if err := p.Throttle.Succeeded(ctx, tx, attempt); err != nil {
 			return err
 		}
-		added := auth.Event{Kind: auth.FactorAdded, User: who.ID, Detail: map[string]string{"factor": string(Kind), "name": k.name}}
+		added := auth.Event{Kind: auth.FactorAdded, User: who.ID, Detail: map[string]string{"factor": string(Kind), "name": k.name, "id": string(k.id)}}
 		if err := p.Trail.Record(ctx, tx, added); err != nil {
 			return err
 		}

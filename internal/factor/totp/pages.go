@@ -200,7 +200,7 @@ func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) 
 			return err
 		}
 		if err = t.Trail.Record(ctx, tx, auth.Event{Kind: auth.FactorAdded, User: who.ID,
-			Detail: map[string]string{"factor": string(Kind), "name": name}}); err != nil {
+			Detail: map[string]string{"factor": string(Kind), "name": name, "id": string(a.id)}}); err != nil {
 			return err
 		}
 		shown.Onward, err = done(ctx, tx, prove(a.id, now))

@@ -64,6 +64,8 @@ email = "koder via e-post"
 sms = "koder via sms"
 password = "lösenord"
 backupcode = "reservkoder"
+off = "som du vill"
+required = "krävs"
 [lines]
 row = "{label}: {value}"
 [dates]

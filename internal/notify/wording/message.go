@@ -70,7 +70,7 @@ func (m message) shape() shape {
 var shapes = func() map[string]shape {
 	all := map[string]shape{
 		"words": {need: []string{"account", "browser", "address", "time", "footer", "always"}, tags: everywhere},
-		"kinds": {need: []string{"passkey", "totp", "email", "sms", "password", "backupcode"}},
+		"kinds": {need: []string{"passkey", "totp", "email", "sms", "password", "backupcode", "off", "required"}},
 		"lines": {need: []string{"row"}, tags: []string{"label", "value"}},
 		"dates": {need: []string{"months", "date", "clock"}, tags: []string{"day", "month", "year", "hour", "minute", "zone"}},
 	}

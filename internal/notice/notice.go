@@ -1,0 +1,236 @@
+// Package notice tells people by mail what happened to their account, and does what they ask for if it was not them.
+//
+// It promises: a notice is in the outbox exactly when what it tells of is on disk; a change of the address is told to the
+// old one too (F4); and a link in a notice does nothing until somebody presses the button behind it, and then once.
+// Whoever reads a mailbox that was not the account's for a while can lock the account by such a link, but not open it.
+//
+// Where there is no mail there are no notices, and it does nothing at all.
+package notice
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/factor/password"
+	"sallyport/internal/notify"
+	"sallyport/internal/notify/wording"
+	"sallyport/internal/roster"
+	"sallyport/internal/secret"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/web"
+)
+
+// Notices tells people.
+type Notices struct {
+	Parts
+}
+
+// Parts are what notices are made with.
+type Parts struct {
+	DB        *db.DB
+	Users     *user.Store
+	Outbox    *notify.Outbox
+	Throttle  *throttle.Throttle
+	Trail     *audit.Trail
+	Roster    *roster.Roster
+	Passwords *password.Password
+	Revoker   auth.Revoker
+	Site      string        // scheme and host, for links
+	Freeze    time.Duration // how long nothing can be changed after “This wasn't me”
+	Clock     func() time.Time
+}
+
+func New(p Parts) *Notices { return &Notices{p} }
+
+// lifetime is how long a notice is worth sending.
+const lifetime = 3 * 24 * time.Hour
+
+// texts are the messages of events that are told in one way.
+var texts = map[auth.EventKind]string{
+	auth.FactorAdded:     "notice-factor-added",
+	auth.FactorRemoved:   "notice-factor-removed",
+	auth.FactorRenamed:   "notice-factor-renamed",
+	auth.PasswordChanged: "notice-password",
+	auth.MFADisabled:     "notice-mfa-off",
+	auth.MFAEnabled:      "notice-mfa-on",
+	auth.MFAReset:        "notice-mfa-reset",
+	auth.MethodSet:       "notice-method",
+}
+
+// undone marks, in an event's detail, what was taken back here. The notice of the recovery tells of it.
+const undone = "undone"
+
+// tooMany is how many wrong second factors of an account make us think that somebody knows its password.
+const tooMany = 5
+
+// Happened is auth.Watcher.
+func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
+	if !n.Outbox.Has(notify.Email) || e.User == "" || e.Detail[undone] != "" {
+		return nil
+	}
+	tell := n.changed
+	switch e.Kind {
+	case auth.ContactChanged:
+		tell = n.contactChanged
+	case auth.ContactBlocked:
+		tell = n.blocked
+	case auth.SignInFailed, auth.StepUpFailed:
+		if tell = n.failed; e.Failures < tooMany {
+			return nil
+		}
+	default:
+		if texts[e.Kind] == "" {
+			return nil
+		}
+	}
+	u, err := n.Users.Get(ctx, tx, e.User)
+	if err != nil {
+		return err
+	}
+	return tell(ctx, tx, u, e)
+}
+
+// The budgets of one person. What is done often and changes little leaves room for what matters; and what strangers can
+// cause has budgets of its own, so that nobody can use up somebody else's.
+var (
+	perPerson  = throttle.PerHour("notice", 30)
+	perMinor   = throttle.PerHour("notice-minor", 20) // of the same 30: names, browsers
+	perOld     = throttle.PerHour("notice-old", 30)   // to an address that the account had
+	perBlocked = throttle.PerHour("notice-blocked", 30)
+	perFailure = throttle.PerHour("notice-failures", 1)
+)
+
+func (n *Notices) changed(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
+	l := letter{name: texts[e.Kind], to: u, kind: e.Detail["factor"], tags: whence(ctx, e), link: about(e), purses: purses(u, perPerson)}
+	l.tags["name"] = e.Detail["name"]
+	if e.Kind == auth.FactorRenamed {
+		l.tags["old"], l.tags["new"], l.purses = e.Detail["old"], e.Detail["name"], purses(u, perPerson, perMinor)
+	}
+	return n.send(ctx, tx, l)
+}
+
+// contactChanged tells both addresses of a change from one to the other, neither of them in full: whoever reads one need
+// not know the other.
+func (n *Notices) contactChanged(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
+	l := letter{name: "notice-phone", to: u, tags: whence(ctx, e), link: about(e), purses: purses(u, perPerson)}
+	l.tags["old"], l.tags["new"] = maskPhone(e.Before.Phone), maskPhone(u.Phone)
+	if e.Detail["field"] != "email" {
+		return n.send(ctx, tx, l)
+	}
+	l.name, l.link.subject = "notice-email", e.Before.Email
+	l.tags["old"], l.tags["new"] = maskEmail(e.Before.Email), maskEmail(u.Email)
+	if user.Key(e.Before.Email) != user.Key(u.Email) {
+		old := l
+		old.to.Email, old.link.toOld, old.purses = e.Before.Email, true, purses(u, perOld)
+		if err := n.send(ctx, tx, old); err != nil {
+			return err
+		}
+	}
+	return n.send(ctx, tx, l)
+}
+
+// blocked is what somebody else did, so whose browser it was is not for this person.
+func (n *Notices) blocked(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
+	kind := e.Detail["factor"]
+	if err := n.send(ctx, tx, letter{name: "notice-blocked", to: u, kind: kind, purses: purses(u, perBlocked)}); err != nil {
+		return err
+	}
+	admins, err := n.Users.Admins(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, a := range admins {
+		l := letter{name: "notice-blocked-admin", to: a, kind: kind, tags: map[string]string{"other.name": u.Name}, purses: purses(a, perBlocked)}
+		if err := n.send(ctx, tx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Notices) failed(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
+	return n.send(ctx, tx, letter{name: "notice-failures", to: u, tags: whence(ctx, e), link: about(e), purses: purses(u, perFailure)})
+}
+
+// A letter is one notice to one address.
+type letter struct {
+	name   string    // of the text
+	to     auth.User // whom; Email is where it goes
+	kind   string    // of a factor
+	until  time.Time
+	tags   map[string]string // beside those of whom it is to
+	link   link              // none if its kind is empty
+	purses []throttle.Purse  // none: it is sent whatever else was
+}
+
+// send puts a notice into the outbox, unless its budget is used up: then what happened stands and nothing is said. The link
+// is kept even so.
+func (n *Notices) send(ctx context.Context, tx auth.Tx, l letter) error {
+	now := n.Clock()
+	facts := wording.Facts{At: now, Until: l.until, Kind: l.kind, Tags: map[string]string{
+		"agent.name": l.to.Name, "agent.email": l.to.Email, "agent.workphone": l.to.Phone, "to": l.to.Email}}
+	for tag, value := range l.tags {
+		facts.Tags[tag] = value
+	}
+	if l.link.kind != "" {
+		token := secret.NewToken()
+		l.link.user, l.link.address, l.link.created = l.to.ID, user.Key(l.to.Email), now
+		if err := n.keep(ctx, tx, secret.Digest(token), l.link); err != nil {
+			return err
+		}
+		facts.Link = n.Site + "/not-me?token=" + string(token)
+	}
+	var used auth.ThrottledError
+	if err := n.Throttle.Spend(ctx, tx, l.purses...); errors.As(err, &used) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return n.Outbox.Send(ctx, tx, notify.Message{ID: secret.NewID(), User: l.to, Channel: notify.Email, To: l.to.Email, Name: l.name, Facts: facts, Lifetime: lifetime})
+}
+
+func purses(u auth.User, some ...throttle.Budget) (all []throttle.Purse) {
+	for _, b := range some {
+		all = append(all, b.For(string(u.ID)))
+	}
+	return all
+}
+
+// whence is where an act of the person came from. Of what others do for them it is empty.
+func whence(ctx context.Context, e auth.Event) map[string]string {
+	from := auth.OriginOf(ctx)
+	if e.Actor != "" || from.Face != "page" && from.Face != "api" {
+		return map[string]string{}
+	}
+	tags := map[string]string{"browser": web.BrowserName(from.Browser)}
+	if from.Address.IsValid() {
+		tags["address"] = from.Address.String()
+	}
+	return tags
+}
+
+// about is the link of an event, as far as the event says.
+func about(e auth.Event) link {
+	return link{kind: e.Kind, factor: auth.Kind(e.Detail["factor"]), subject: e.Detail["id"]}
+}
+
+// maskEmail shows enough of an address to recognise it (C6).
+func maskEmail(to string) string {
+	_, first := utf8.DecodeRuneInString(to)
+	return to[:first] + "•••" + to[max(first, strings.LastIndexByte(to, '@')):]
+}
+
+// maskPhone is the same for a number. The first one replaces none.
+func maskPhone(to string) string {
+	if to == "" {
+		return ""
+	}
+	return "•••• " + to[max(0, len(to)-4):]
+}

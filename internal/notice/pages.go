@@ -1,0 +1,163 @@
+package notice
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/secret"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+//go:embed *.html
+var files embed.FS
+
+// Routes are the page behind “This wasn't me”, on both faces, and what follows from it. Only POST uses a link up: a mail
+// scanner that follows it does no harm.
+func (n *Notices) Routes() []web.Route {
+	words := web.Words{auth.ErrNotFound: {ID: "notice.void", Text: "This link was used already, or it is too old.",
+		More: "Sign in to see what happened in your account, or ask for help."}}
+	return []web.Route{
+		web.On(visit.Public, "GET /not-me", n.show, web.About{
+			Does:  "Say what a notice told of, and what “This wasn't me” does",
+			Page:  web.Gate(files, "notme.html"),
+			Words: words,
+		}),
+		web.On(visit.Public, "POST /not-me", n.notMe, web.About{
+			Does:  "Answer “This wasn't me” to a notice: all sessions end, the change is undone if it can be, nothing can be changed for a while",
+			Then:  "{next}",
+			Words: words,
+		}),
+		web.On(visit.Public, "GET /not-me/done", n.done, web.About{
+			Does: "Say what “This wasn't me” did",
+			Page: web.Gate(files, "done.html"),
+		}),
+		web.On(visit.Public, "GET /not-me/password/{token}", n.beforePassword, web.About{
+			Does:  "Say what a new password must be, after “This wasn't me”",
+			Page:  web.Gate(files, "password.html"),
+			Words: words,
+		}),
+		web.On(visit.Public, "POST /not-me/password/{token}", n.setPassword, web.About{
+			Does:  "Choose a new password after “This wasn't me”; the second step stays as it is",
+			Then:  "/signin",
+			Words: words,
+		}),
+	}
+}
+
+type (
+	Link struct {
+		Token string `json:"token,omitempty" max:"64"`
+	}
+	Shown struct {
+		Token    string         `json:"-"`
+		Kind     auth.EventKind `json:"kind" doc:"what happened"`
+		At       time.Time      `json:"at"`
+		Undoes   bool           `json:"undoes" doc:"what happened is taken back"`
+		Recovers bool           `json:"recovers" doc:"a new password is chosen next"`
+		Days     int            `json:"days" doc:"how long nothing can be changed then"`
+		What     string         `json:"-"`
+	}
+	Answer struct {
+		Token string `json:"token" max:"64" doc:"of the link"`
+	}
+	Answered struct {
+		Next string `json:"next" doc:"where a browser goes from here: to a new password, if the link may lead there"`
+	}
+	Done struct {
+		Days int `json:"days" doc:"how long nothing can be changed"`
+	}
+	Recovery struct {
+		Token string `path:"token"`
+	}
+	Wanted struct {
+		Least int    `json:"least" doc:"characters a password must have"`
+		Login string `json:"-"`
+		Token string `json:"-"`
+	}
+	Chosen struct {
+		Token    string      `path:"token"`
+		Password auth.Secret `json:"password" max:"256" doc:"the new one"`
+		Login    string      `json:"login,omitempty" max:"254" doc:"for password managers; not read"`
+	}
+)
+
+func digestOf(token string) digest { return secret.Digest(auth.Secret(token)) }
+
+// happened says events in words, to somebody of whom we know nothing but that they have the link.
+var happened = map[auth.EventKind]string{
+	auth.SessionStarted:  "A new browser signed in to your account.",
+	auth.FactorAdded:     "A way to sign in was added to your account.",
+	auth.FactorRemoved:   "A way to sign in was removed from your account.",
+	auth.FactorRenamed:   "A way to sign in to your account was renamed.",
+	auth.PasswordChanged: "The password of your account was changed.",
+	auth.ContactChanged:  "Where we reach you about your account was changed.",
+	auth.MFADisabled:     "MFA was turned off for your account.",
+	auth.MFAEnabled:      "MFA was turned on for your account.",
+	auth.MFAReset:        "An administrator reset MFA for your account.",
+	auth.MethodSet:       "An administrator changed the second step of your account.",
+	auth.SignInFailed:    "The second step of your account was wrong several times.",
+	auth.StepUpFailed:    "The second step of your account was wrong several times.",
+}
+
+func (n *Notices) days() int { return int(n.Freeze / (24 * time.Hour)) }
+
+func (n *Notices) show(ctx context.Context, in Link) (Shown, error) {
+	l, err := n.find(ctx, digestOf(in.Token))
+	if err != nil {
+		return Shown{}, err
+	}
+	u, err := n.Users.Get(ctx, n.DB, l.user)
+	if err != nil {
+		return Shown{}, err
+	}
+	recovers, err := n.recovers(ctx, n.DB, u, l)
+	undoes := l.kind == auth.FactorAdded || l.kind == auth.ContactChanged && l.subject != ""
+	return Shown{in.Token, l.kind, l.created, undoes, recovers, n.days(), happened[l.kind]}, err
+}
+
+func (n *Notices) notMe(ctx context.Context, in Answer) (Answered, error) {
+	key := digestOf(in.Token)
+	if _, err := n.find(ctx, key); err != nil { // before any write: nobody makes us work by guessing links
+		return Answered{}, err
+	}
+	recovery, err := n.answer(ctx, key)
+	if recovery == "" {
+		return Answered{"/not-me/done"}, err
+	}
+	return Answered{"/not-me/password/" + string(recovery)}, err
+}
+
+func (n *Notices) done(context.Context, web.None) (Done, error) { return Done{n.days()}, nil }
+
+func (n *Notices) beforePassword(ctx context.Context, in Recovery) (Wanted, error) {
+	u, err := n.recovering(ctx, digestOf(in.Token))
+	return Wanted{n.Passwords.Rules.Least, u.Login, in.Token}, err
+}
+
+// setPassword voids with the token all that was begun with the old password meanwhile.
+func (n *Notices) setPassword(ctx context.Context, in Chosen) (web.None, error) {
+	key := digestOf(in.Token)
+	u, err := n.recovering(ctx, key) // before any hashing
+	if err != nil {
+		return web.None{}, err
+	}
+	hashed, err := n.Passwords.Prepare(ctx, u, in.Password)
+	if err != nil {
+		return web.None{}, err
+	}
+	return web.None{}, n.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := n.recover(ctx, tx, key); err != nil {
+			return err
+		}
+		if err := n.Passwords.Set(ctx, tx, u.ID, hashed); err != nil {
+			return err
+		}
+		if err := n.Revoker.RevokeOthers(ctx, tx, u.ID, ""); err != nil {
+			return err
+		}
+		return n.Trail.Record(ctx, tx, auth.Event{Kind: auth.PasswordChanged, User: u.ID, Detail: map[string]string{"by": "recovery"}})
+	})
+}
