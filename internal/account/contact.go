@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
@@ -27,6 +28,11 @@ func (a *Account) contact(ctx context.Context, in Contact) (web.None, error) {
 		return web.None{}, auth.InvalidError{Field: "language", Why: "must be one of those listed"}
 	}
 	now := visit.Of(ctx).Session
+	// Whether somebody else has an address is told, so it cannot be asked without end.
+	tries := throttle.PerHour("contact", 10).For(string(now.User.ID))
+	if err := a.DB.Tx(ctx, func(tx auth.Tx) error { return a.Throttle.Spend(ctx, tx, tries) }); err != nil {
+		return web.None{}, err
+	}
 	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error {
 		before, err := a.Users.Get(ctx, tx, now.User.ID)
 		if err != nil {

@@ -146,6 +146,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := passkeys.Stranded(ctx); err != nil {
 		return nil, err
 	}
+	if err := stranded(ctx, users, rules); err != nil {
+		return nil, err
+	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
 			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys}, Mailed: opening(c, mailed), Clock: clock})

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 	_ "time/tzdata" // the zones, on machines that have none
 
@@ -18,8 +20,10 @@ import (
 	"sallyport/internal/notify/mail"
 	"sallyport/internal/notify/sms"
 	"sallyport/internal/notify/wording"
+	"sallyport/internal/policy"
 	"sallyport/internal/secret"
 	"sallyport/internal/signin"
+	"sallyport/internal/user"
 )
 
 // newOutbox joins texts, mail server and SMS provider.
@@ -106,4 +110,22 @@ func cards(codes *onetime.Codes, passkeys, apps, password, sessions account.Card
 		all = append(all, codes)
 	}
 	return append(all, password, sessions)
+}
+
+// stranded refuses rules under which people could not sign in who were given a second step (W4).
+func stranded(ctx context.Context, users *user.Store, rules policy.Rules) error {
+	methods, err := users.Methods(ctx)
+	if err != nil {
+		return err
+	}
+	for m, n := range methods {
+		kind := auth.Kind(m)
+		if m == auth.MustHaveOne && len(rules.Addable()) == 0 {
+			return fmt.Errorf("policy.factors names nothing that people can set up, and %d must have a second step: name a factor, or `sallyport user mfa` them off", n)
+		}
+		if m != auth.MustHaveOne && !slices.Contains(rules.Factors, kind) {
+			return fmt.Errorf("policy.factors lacks %q, which %d people were given as second step: name it, or `sallyport user mfa` them off", kind, n)
+		}
+	}
+	return nil
 }

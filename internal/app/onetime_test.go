@@ -64,14 +64,19 @@ func (w *world) sent(t tester, to string) (n int) {
 	return n
 }
 
-// contact is what an administrator or the person put into the profile.
+// contact is what an administrator puts into the profile; sessions go on.
 func (w *world) contact(t tester, u auth.User, email, phone string) {
 	t.Helper()
 	err := w.DB.Tx(visitless, func(tx auth.Tx) error {
 		if err := w.Users.SetContact(visitless, tx, u.ID, email, phone, ""); err != nil {
 			return err
 		}
-		return w.Trail.Record(visitless, tx, auth.Event{Kind: auth.ContactChanged, User: u.ID, Before: &u})
+		for _, field := range []string{"email", "phone"} {
+			if err := w.Trail.Record(visitless, tx, auth.Event{Kind: auth.ContactChanged, User: u.ID, Before: &u, Detail: map[string]string{"field": field}}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		t.Fatalf("%v", err)

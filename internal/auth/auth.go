@@ -70,10 +70,10 @@ const (
 // A Proof says that a person showed one factor at one moment.
 type Proof struct {
 	Kind      Kind        `json:"kind"`
-	Enrolment EnrolmentID `json:"enrolment,omitempty"`
-	AMR       string      `json:"amr"`            // RFC 8176: "pwd", "otp", ...
-	Level     Level       `json:"level"`          // of this proof alone; two different kinds make MultiFactor
-	Weak      bool        `json:"weak,omitempty"` // but not together with this one: a mailed code
+	Enrolment EnrolmentID `json:"enrolment,omitempty"` // empty: it was none, such as an address that was never proved
+	AMR       string      `json:"amr"`                 // RFC 8176: "pwd", "otp", ...
+	Level     Level       `json:"level"`               // of this proof alone; two different kinds make MultiFactor
+	Weak      bool        `json:"weak,omitempty"`      // but not together with this one: a mailed code
 	At        time.Time   `json:"at"`
 }
 
@@ -85,6 +85,7 @@ type Enrolment struct {
 	Added    time.Time
 	LastUsed time.Time // zero: never
 	Void     bool      // it cannot be used any more: a passkey for a domain that we left
+	Blocked  bool      // it cannot be used now, by no act of its person: an address that somebody else has too
 	Quiet    bool      // it may be used, but alone it does not switch MFA on: nobody asked for it
 	Weak     bool      // it finishes a sign-in, but proves too little for what step-up protects: a mailed code
 	Fallback bool      // it is offered after all others: a channel that somebody does not prefer

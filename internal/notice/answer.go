@@ -128,7 +128,13 @@ func (n *Notices) removeAdded(ctx context.Context, tx auth.Tx, u auth.User, l li
 			if string(e.ID) != l.subject {
 				continue
 			}
-			if err := r.Remove(ctx, tx, u.ID, e.ID); err != nil {
+			back := r.Remove
+			if w, ok := f.(interface {
+				Undo(context.Context, auth.Tx, auth.UserID, auth.EnrolmentID) error
+			}); ok { // what it took the place of counts again
+				back = w.Undo
+			}
+			if err := back(ctx, tx, u.ID, e.ID); err != nil {
 				return err
 			}
 			return n.Trail.Record(ctx, tx, auth.Event{Kind: auth.FactorRemoved, User: u.ID,

@@ -187,6 +187,9 @@ func (n *Notices) send(ctx context.Context, tx auth.Tx, l letter) error {
 		}
 		facts.Link = n.Site + "/not-me?token=" + string(token)
 	}
+	if err := n.Users.Lock(ctx, tx, l.to.ID); err != nil { // before the budget of the person, as everybody else
+		return err
+	}
 	var used auth.ThrottledError
 	if err := n.Throttle.Spend(ctx, tx, l.purses...); errors.As(err, &used) {
 		return nil

@@ -14,7 +14,7 @@ const (
 	hands    = 16               // that carry messages, for each channel on each node
 	batch    = 2 * hands        // messages claimed at once
 	patience = 20 * time.Second // with one try
-	lease    = 2 * patience     // of what is claimed: a while in the queue, and a try
+	lease    = 3 * patience     // of what is claimed: a while in the queue, a try, and clocks that differ
 	look     = time.Second      // how often a node looks for what others left
 )
 

@@ -86,6 +86,7 @@ const (
 	Nothing   Need = "nothing"
 	Second    Need = "second factor"
 	Enrolling Need = "enrolment"
+	Blocked   Need = "help" // what the person has cannot be used now, by no act of theirs
 	Denied    Need = "denied"
 )
 
@@ -112,8 +113,12 @@ func Next(f Facts) Step {
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
+	case f.blocked(): // or whoever can block it could have the password alone set up another
+		return Step{Need: Blocked}
 	case !f.strong() && len(f.First) > 0: // a mailed code opened; nobody sets anything up with that alone
 		return Step{Need: Second, Accepts: f.First}
+	case !f.strong():
+		return Step{Need: Denied}
 	case len(f.Enrolled) > 0: // what they set up counts no more; the first factor alone must not take its place
 		return Step{Need: Enrolling}
 	case f.User.MFADue.IsZero() && f.Rules.Grace > 0: // the period begins now
@@ -134,6 +139,9 @@ func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 		return Step{Need: Nothing}
 	}
 	accepts := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.Weak })
+	if len(accepts) == 0 && f.blocked() {
+		return Step{Need: Blocked}
+	}
 	if len(accepts) == 0 || LevelOf(f.Proofs) >= auth.MultiFactor {
 		accepts = append(accepts, first...)
 	}
@@ -245,14 +253,22 @@ func (f Facts) strong() bool {
 }
 
 func (f Facts) counts(e auth.Enrolment) bool {
-	return slices.Contains(f.Rules.Factors, e.Kind) && !e.Void
+	return slices.Contains(f.Rules.Factors, e.Kind) && !e.Void && !e.Blocked
+}
+
+// blocked is true if one of what the person set up would count, were it not blocked.
+func (f Facts) blocked() bool {
+	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
+		return e.Blocked && !e.Void && slices.Contains(f.Rules.Factors, e.Kind)
+	})
 }
 
 // proved is true once a factor that counts here was shown beside another kind, even one that does not raise the level;
-// or one that is two factors by itself. Rule P7: a passkey without user verification is not.
+// or one that is two factors by itself. Rule P7: a passkey without user verification is not. A mailed code that began the
+// sign-in counts only if it went where the person had proved to read before (C5).
 func (f Facts) proved() bool {
 	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
 		beside := func(q auth.Proof) bool { return q.Kind != p.Kind && q.Level >= auth.OneFactor }
-		return slices.Contains(f.Rules.Factors, p.Kind) && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
+		return slices.Contains(f.Rules.Factors, p.Kind) && p.Enrolment != "" && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
 	})
 }

@@ -74,9 +74,10 @@ var (
 	inbox  = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true})
 	})
-	void = fact(func(f *policy.Facts) { // somebody else reads it too
-		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true, Void: true})
+	blocked = fact(func(f *policy.Facts) { // somebody else reads it too
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true, Blocked: true})
 	})
+	unproved    = proof(auth.Proof{Kind: mail, AMR: "otp", Level: auth.OneFactor, Weak: true, At: now}) // it went to the login
 	hasPassword = fact(func(f *policy.Facts) { f.First = []auth.Enrolment{{ID: "password", Kind: "password"}} })
 )
 
@@ -124,7 +125,13 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"a mailed code and the password are two steps":            {facts(counts(mail), mailed, inbox, password), policy.Nothing},
 		"a mailed code sets nothing up alone":                     {facts(required, mailed, hasPassword), policy.Second},
 		"with the password, it does":                              {facts(required, mailed, password), policy.Enrolling},
-		"an address that two people read is asked for no more":    {facts(counts(app, mail), password, void), policy.Enrolling},
+		"an address that two people read is replaced by nothing":  {facts(counts(app, mail), password, blocked), policy.Blocked},
+		"nor where a second step is required":                     {facts(required, counts(app, mail), password, blocked), policy.Blocked},
+		"who has another is asked for that":                       {facts(counts(app, mail), password, blocked, phone), policy.Second},
+		"what does not count blocks nobody":                       {facts(counts(app), password, blocked), policy.Enrolling},
+		"who switched MFA off is not blocked":                     {facts(counts(app, mail), switchedOff, password, blocked), policy.Nothing},
+		"a mailed code to the login is no second step":            {facts(required, counts(app, mail), unproved, password), policy.Enrolling},
+		"a mailed code alone sets nothing up":                     {facts(required, counts(app, mail), mailed), policy.Denied},
 		"assigned: a method is required, whatever is optional":    {facts(assigned(auth.MustHaveOne), password), policy.Enrolling},
 		"assigned: over their own choice":                         {facts(assigned(auth.ByEmail), counts(app, mail), switchedOff, password, inbox), policy.Second},
 		"assigned: over rules that ask nothing":                   {facts(assigned(auth.ByEmail), off, counts(mail), password), policy.Enrolling},
@@ -220,6 +227,7 @@ func TestStepUpAsksForTheStrongestThereIs(t *testing.T) {
 		"a mailed code is no fresh proof":                               {facts(counts(app, mail), password, inbox, phone), 0, first, policy.Second, "phone"},
 		"who gets mailed codes alone proves the password":               {facts(counts(mail), password, inbox, mailed), 0, first, policy.Second, "password"},
 		"a mailed code does not let the password do":                    {facts(counts(app, mail), password, mailed, inbox, phone), 0, first, policy.Second, "phone"},
+		"what is blocked is no reason for the password":                 {facts(counts(app, mail), password, blocked), 0, first, policy.Blocked, ""},
 		"who has nothing at all can prove nothing, and passes not":      {facts(unlocked), 0, nil, policy.Second, ""},
 		"a grace period is no window":                                   {facts(required, grace(7), password), 0, first, policy.Second, "password"},
 		"a passkey session may use the password only besides a passkey": {facts(counts(app, key), unlocked, enrolled(key, "laptop")), 0, first, policy.Second, "laptop password"},

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 	"sallyport/internal/throttle"
+	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
 )
@@ -71,7 +72,7 @@ type (
 func (s *SignIn) mail(ctx context.Context, in Addressee) (Awaited, error) {
 	who, err := s.Users.Find(ctx, in.Login)
 	if errors.Is(err, auth.ErrNotFound) {
-		who, err = auth.User{Email: in.Login}, nil // for the budget of the address; nothing is sent there
+		who, err = auth.User{}, nil
 	}
 	if err != nil {
 		return Awaited{}, err
@@ -82,7 +83,7 @@ func (s *SignIn) mail(ctx context.Context, in Addressee) (Awaited, error) {
 	}
 	held.to = in.ReturnTo
 	thread := s.threadOf(held)
-	thread.User = who
+	thread.User, thread.Name = who, user.Key(in.Login)
 	if err := s.DB.Tx(ctx, func(tx auth.Tx) error { return s.Mailed.Open(ctx, tx, thread) }); err != nil {
 		return Awaited{}, err
 	}

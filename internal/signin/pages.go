@@ -85,7 +85,9 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 		}
 	}
 	if e, ok := f.(web.Enroller); ok {
-		routes = append(routes, e.Enrol("/signin/enrol", visit.Enrolling, s.enrolled)...)
+		for _, r := range e.Enrol("/signin/enrol", visit.Enrolling, s.enrolled) {
+			routes = append(routes, r.Before(func(ctx context.Context) error { return s.mayEnrol(ctx, e) }))
+		}
 	}
 	return routes
 }
@@ -178,7 +180,10 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 	if _, ok := f.(web.Challenger); ok {
 		rule = rule.Lockless()
 	}
-	if f == s.Roster.First() {
+	if f == s.Roster.First() { // it finishes only what a mailed code began
+		if _, err := s.show(ctx, f.Kind()); err != nil {
+			return Answer{}, err
+		}
 		rule = throttle.FirstByAccount
 	}
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
@@ -264,6 +269,17 @@ func (s *SignIn) enrollers(u auth.User) (some []web.Enroller) {
 		some = append(some, e)
 	}
 	return some
+}
+
+// mayEnrol is auth.ErrForbidden for another factor than an administrator chose.
+func (s *SignIn) mayEnrol(ctx context.Context, e web.Enroller) error {
+	u := visit.Of(ctx).Pending.User
+	for _, may := range s.enrollers(u) {
+		if string(may.Kind()) == string(u.Method) && may.Kind() != e.Kind() {
+			return auth.ErrForbidden
+		}
+	}
+	return nil
 }
 
 func (s *SignIn) enrollable(u auth.User) (offers []auth.Offer) {

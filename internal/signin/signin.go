@@ -132,6 +132,8 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 	case policy.Enrolling:
 		answer, _, err := s.hold(ctx, tx, f, Answer{State: "enrolment", Factors: s.enrollable(u), Next: "/signin/enrol"}, returnTo)
 		return answer, err
+	case policy.Blocked:
+		return Answer{}, auth.ErrBlocked
 	case policy.Denied:
 		return Answer{}, auth.ErrWrong
 	}

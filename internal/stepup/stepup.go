@@ -52,6 +52,8 @@ func (s *StepUp) Keep(r *http.Request, v *visit.Visit) error {
 		return nil
 	case step.Need == policy.Second:
 		return auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
+	case step.Need == policy.Blocked:
+		return auth.ErrBlocked
 	}
 	return auth.ErrForbidden
 }

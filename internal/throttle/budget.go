@@ -35,11 +35,11 @@ type Purse struct {
 }
 
 // Spend takes one out of every purse, in the caller's transaction, or is an auth.ThrottledError that says when there is one
-// again. Then the caller rolls back, or goes on without what it wanted: purses before the empty one have paid.
+// again; then nothing was taken, and the caller may go on without what it wanted.
 func (t *Throttle) Spend(ctx context.Context, tx auth.Tx, purses ...Purse) error {
 	slices.SortFunc(purses, func(a, b Purse) int { return strings.Compare(a.subject, b.subject) }) // two nodes never wait crosswise
 	now := t.clock()
-	for _, p := range purses {
+	for i, p := range purses {
 		var full time.Time
 		err := tx.QueryRowContext(ctx, `INSERT INTO budgets (subject, full_at) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT))
 			ON CONFLICT (subject) DO UPDATE SET
@@ -47,9 +47,19 @@ func (t *Throttle) Spend(ctx context.Context, tx auth.Tx, purses ...Purse) error
 			WHERE budgets.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT) RETURNING full_at`,
 			p.subject, db.Micros(now), p.Every.Microseconds(), p.slack().Microseconds()).Scan(db.Stamp(&full))
 		if errors.Is(err, sql.ErrNoRows) {
-			return t.empty(ctx, tx, p)
+			return errors.Join(t.refund(ctx, tx, purses[:i]), t.empty(ctx, tx, p))
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refund gives back what purses have just paid: somebody who has nothing left must not use up what is everybody's.
+func (t *Throttle) refund(ctx context.Context, tx auth.Tx, paid []Purse) error {
+	for _, p := range paid {
+		if _, err := tx.ExecContext(ctx, `UPDATE budgets SET full_at = full_at - $2 WHERE subject = $1`, p.subject, p.Every.Microseconds()); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,16 @@ func Phone(typed, region string) (string, error) {
 	return phonenumbers.Format(n, phonenumbers.E164), nil
 }
 
+// Mobile says whether SMS to a stored number cost what SMS cost: it is no premium, shared-cost or fixed line.
+func Mobile(phone string) bool {
+	n, err := phonenumbers.Parse(phone, "")
+	if err != nil {
+		return false
+	}
+	kind := phonenumbers.GetNumberType(n)
+	return kind == phonenumbers.MOBILE || kind == phonenumbers.FIXED_LINE_OR_MOBILE
+}
+
 // Country is the region of a stored number, "SE"; empty for a number of no country.
 func Country(phone string) string {
 	n, err := phonenumbers.Parse(phone, "")

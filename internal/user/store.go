@@ -114,12 +114,43 @@ func (s *Store) Freeze(ctx context.Context, tx auth.Tx, id auth.UserID, until ti
 
 // HasAddress says whether mail to an address reaches somebody else than the user, too: as their login or their contact.
 func (s *Store) HasAddress(ctx context.Context, from auth.Reader, but auth.UserID, email string) (bool, error) {
-	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE (login_key = $1 OR email_key = $1) AND id <> $2)`, Key(email), but))
+	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE (login_key = $1 OR email_key = $1) AND id <> $2 AND NOT disabled)`, Key(email), but))
+}
+
+// HasLogin says whether an address is somebody else's login.
+func (s *Store) HasLogin(ctx context.Context, from auth.Reader, but auth.UserID, email string) (bool, error) {
+	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE login_key = $1 AND id <> $2)`, Key(email), but))
 }
 
 // HasPhone says whether a number is somebody else's than the user's, too.
 func (s *Store) HasPhone(ctx context.Context, from auth.Reader, but auth.UserID, phone string) (bool, error) {
-	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE phone = $1 AND id <> $2)`, phone, but))
+	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE phone = $1 AND id <> $2 AND NOT disabled)`, phone, but))
+}
+
+// Assigned lists whom an administrator gave a method that uses an address or number, but for one.
+func (s *Store) Assigned(ctx context.Context, from auth.Reader, but auth.UserID, m auth.Method, to string) ([]auth.UserID, error) {
+	rows, err := from.QueryContext(ctx, `SELECT id FROM users WHERE mfa_method = $1 AND (email_key = $2 OR phone = $3) AND id <> $4 AND NOT disabled`, m, Key(to), to, but)
+	return db.Collect(rows, err, func(r *sql.Rows) (u auth.UserID, err error) { return u, r.Scan(&u) })
+}
+
+// Methods counts whom an administrator gave which.
+func (s *Store) Methods(ctx context.Context) (map[auth.Method]int, error) {
+	n := map[auth.Method]int{}
+	rows, err := s.db.QueryContext(ctx, `SELECT mfa_method, COUNT(*) FROM users WHERE mfa_method <> '' AND NOT disabled GROUP BY mfa_method`)
+	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var m auth.Method
+		var count int
+		err = r.Scan(&m, &count)
+		n[m] = count
+		return none, err
+	})
+	return n, err
+}
+
+// Lock keeps others from changing a person until the transaction ends. What takes the row before anything that hangs on
+// the person waits for nobody crosswise.
+func (s *Store) Lock(ctx context.Context, tx auth.Tx, id auth.UserID) error {
+	return db.One(tx.ExecContext(ctx, `UPDATE users SET security_epoch = security_epoch WHERE id = $1`, id))
 }
 
 // Admins lists who looks after the instance.

@@ -59,6 +59,10 @@ var kinds = map[string]string{
 	"passkeys-closed":     "Passkeys cannot be added here.",
 	"passkey-known":       "The credential is in use already.",
 	"passkey-not-allowed": "This model of authenticator is not accepted here.",
+	"contact-shared":      "Somebody else has the same address or number, so it takes no codes.",
+	"contact-missing":     "The profile lacks the address or number that is needed.",
+	"country":             "No SMS are sent to the country or kind of this number.",
+	"factor-blocked":      "The second step cannot be used now, because somebody else has the same address or number.",
 	"fault":               "Something went wrong on our side.",
 }
 

@@ -85,6 +85,18 @@ func On[In, Out any](guard visit.Guard, pattern string, handle func(context.Cont
 	return r
 }
 
+// Before has check asked before the handler, on both faces.
+func (r Route) Before(check func(context.Context) error) Route {
+	call := r.call
+	r.call = func(ctx context.Context, sent fields) (any, error) {
+		if err := check(ctx); err != nil {
+			return nil, err
+		}
+		return call(ctx, sent)
+	}
+	return r
+}
+
 func (r *Route) hasPage() bool { return r.about.Page != nil || r.about.Then != "" }
 
 // stands is the page that is shown again when this route's page face refuses.

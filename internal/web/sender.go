@@ -27,6 +27,7 @@ type Thread struct {
 	ID      string // of the session, or of the sign-in under way
 	Purpose Purpose
 	Until   time.Time // its end; nothing that was sent works longer
+	Name    string    // whom somebody asked for who has proved nothing yet, as it is compared
 }
 
 // A Purpose is what a response that was sent may do, and nothing else.
@@ -40,9 +41,9 @@ const (
 // ThreadOf is what a response belongs to that is asked for in this visit.
 func ThreadOf(v *visit.Visit) Thread {
 	if v.Session.ID != "" {
-		return Thread{v.Session.User, string(v.Session.ID), ToStepUp, v.Session.Expires}
+		return Thread{User: v.Session.User, ID: string(v.Session.ID), Purpose: ToStepUp, Until: v.Session.Expires}
 	}
-	return Thread{v.Pending.User, v.Pending.ID, ToSignIn, v.Pending.Expires}
+	return Thread{User: v.Pending.User, ID: v.Pending.ID, Purpose: ToSignIn, Until: v.Pending.Expires}
 }
 
 // Sent is a response that was sent, or could be.

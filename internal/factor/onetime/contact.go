@@ -49,6 +49,8 @@ func (f *Factor) mayUse(ctx context.Context, from auth.Reader, u auth.User) erro
 		return auth.ConflictError{Code: "contact-missing", Why: "There is no email in your profile. Add it there first."}
 	case f.kind == SMS && !slices.Contains(f.Rules.Countries, user.Country(to)):
 		return auth.ConflictError{Code: "country", Why: "We send no SMS to the country of this number."}
+	case f.kind == SMS && !user.Mobile(to):
+		return auth.ConflictError{Code: "country", Why: "This is not the number of a mobile phone."}
 	}
 	shared, err := f.shared(ctx, from, u.ID, f.kind, to)
 	if err == nil && shared {
@@ -62,12 +64,15 @@ func (f *Factor) mayUse(ctx context.Context, from auth.Reader, u auth.User) erro
 // that of two removals at once the second sees what the first left.
 func (c *Codes) switchOff(ctx context.Context) error {
 	now := visit.Of(ctx).Session
+	if has, err := c.contacts(ctx, c.DB, now.User.ID); err != nil || len(has) == 0 {
+		return err
+	}
 	return c.DB.Tx(ctx, func(tx auth.Tx) error {
-		has, err := c.contacts(ctx, tx, now.User.ID)
-		if err != nil || len(has) == 0 {
+		if err := c.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
 			return err
 		}
-		if err := c.Revoker.RevokeOthers(ctx, tx, now.User.ID, now.ID); err != nil {
+		has, err := c.contacts(ctx, tx, now.User.ID)
+		if err != nil {
 			return err
 		}
 		u, err := c.Users.Get(ctx, tx, now.User.ID)

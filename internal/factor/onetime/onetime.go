@@ -95,8 +95,8 @@ type Factor struct {
 
 func (f *Factor) Kind() auth.Kind { return f.kind }
 
-// Enrolments is the destination the person proved to read, if any. One that somebody else has too is void, and one in a
-// country that we do not send to.
+// Enrolments is the destination the person proved to read, if any. One that somebody else has too is blocked, and one in a
+// country that we send to no more is void.
 func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth.Enrolment, error) {
 	all, err := f.contacts(ctx, from, u)
 	if err != nil {
@@ -107,12 +107,12 @@ func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID
 		if c.kind != f.kind {
 			continue
 		}
-		may, err := f.reaches(ctx, from, u, c)
+		shared, err := f.shared(ctx, from, u, c.kind, c.destination)
 		if err != nil {
 			return nil, err
 		}
 		some = append(some, auth.Enrolment{ID: c.id, Kind: c.kind, Name: mask(c.kind, c.destination), Added: c.added, LastUsed: c.lastUsed,
-			Void: !may, Weak: c.kind == Email, Fallback: !c.preferred})
+			Void: !f.served(c), Blocked: shared, Weak: c.kind == Email, Fallback: !c.preferred})
 	}
 	return some, nil
 }
@@ -199,11 +199,13 @@ func wrongIf(so bool, err error) error {
 
 // reaches says whether a code may go to a contact.
 func (c *Codes) reaches(ctx context.Context, from auth.Reader, u auth.UserID, k contact) (bool, error) {
-	if k.kind == SMS && !slices.Contains(c.Rules.Countries, user.Country(k.destination)) {
-		return false, nil
-	}
 	shared, err := c.shared(ctx, from, u, k.kind, k.destination)
-	return !shared, err
+	return !shared && c.served(k), err
+}
+
+// served is true of what lies in a country that we send to.
+func (c *Codes) served(k contact) bool {
+	return k.kind != SMS || slices.Contains(c.Rules.Countries, user.Country(k.destination))
 }
 
 // shared says whether somebody else reads a destination too (C4).
@@ -218,22 +220,41 @@ func (c *Codes) shared(ctx context.Context, from auth.Reader, u auth.UserID, kin
 	return c.hasContact(ctx, from, u, kind, to)
 }
 
-// Happened is auth.Watcher: whoever proved a destination hears that somebody else has it now, and so does the record.
+// errTaken is said to who would share what somebody else gets codes at (C4). They cannot block it by typing it in.
+var errTaken = auth.ConflictError{Code: "contact-shared", Why: "Somebody else signs in with codes to this address or number. Use one that is yours alone."}
+
+// Happened is auth.Watcher. Nobody takes for their own profile what somebody else proved to read; if an administrator gives
+// it to a second person, the first hears that it is blocked now, and so does the record.
 func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 	if e.Kind != auth.UserAdded && e.Kind != auth.ContactChanged {
 		return nil
 	}
+	field := map[auth.Kind]string{Email: "email", SMS: "phone"}
 	u, err := c.Users.Get(ctx, tx, e.User)
 	if err != nil {
 		return err
 	}
 	for kind, to := range map[auth.Kind]string{Email: u.Email, SMS: u.Phone} {
+		if e.Kind == auth.ContactChanged && e.Detail["field"] != field[kind] {
+			continue
+		}
 		owners, err := c.owners(ctx, tx, u.ID, kind, to)
 		if err != nil {
 			return err
 		}
+		if face := auth.OriginOf(ctx).Face; e.Kind == auth.ContactChanged && (face == "page" || face == "api") {
+			taken := len(owners) > 0
+			if kind == Email && !taken {
+				if taken, err = c.Users.HasLogin(ctx, tx, u.ID, to); err != nil {
+					return err
+				}
+			}
+			if taken {
+				return errTaken
+			}
+		}
 		for _, owner := range owners {
-			blocked := auth.Event{Kind: auth.ContactBlocked, User: owner, Actor: e.Actor, Detail: map[string]string{"factor": string(kind)}}
+			blocked := auth.Event{Kind: auth.ContactBlocked, User: owner, Actor: e.User, Detail: map[string]string{"factor": string(kind)}}
 			if err := c.Trail.Record(ctx, tx, blocked); err != nil {
 				return err
 			}

@@ -8,21 +8,38 @@ import (
 	"sallyport/internal/web"
 )
 
-// Open sends a code that begins a sign-in, to the address of the account, in a thread that one browser alone holds. For
-// somebody who does not exist, or whose address is not theirs alone, it costs as much and nothing arrives.
+// Open sends a code that begins a sign-in, in a thread that one browser alone holds: to the address that its person proved
+// to read, or else to their login, which an administrator gave them. For somebody who does not exist, or whose address is
+// not theirs alone, it takes the same statements and nothing arrives.
 func (f *Factor) Open(ctx context.Context, tx auth.Tx, in web.Thread) error {
 	in.Purpose = toOpen
-	to := in.User.Email
-	if in.User.ID != "" {
-		shared, err := f.shared(ctx, tx, in.User.ID, f.kind, to)
-		if err != nil {
-			return err
-		}
-		if shared || in.User.Disabled {
-			in.User = auth.User{}
-		}
+	to, err := f.opens(ctx, tx, in.User)
+	if err != nil {
+		return err
+	}
+	shared, err := f.shared(ctx, tx, in.User.ID, f.kind, to)
+	if err != nil {
+		return err
+	}
+	if shared || in.User.Disabled {
+		in.User = auth.User{}
+	}
+	if in.User.ID == "" {
+		to = ""
 	}
 	return f.send(ctx, tx, in, f.kind, to)
+}
+
+// opens is where a code goes that begins a sign-in. What people type into their profile is not asked: a slip, or a thief
+// of a session, would hand the account to that mailbox.
+func (c *Codes) opens(ctx context.Context, from auth.Reader, u auth.User) (string, error) {
+	has, err := c.contacts(ctx, from, u.ID)
+	for _, k := range has {
+		if k.kind == Email {
+			return k.destination, err
+		}
+	}
+	return u.Login, err
 }
 
 // Opened says how long the code of a thread works; auth.ErrExpired: there is none.

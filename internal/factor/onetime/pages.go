@@ -263,6 +263,9 @@ func (f *Factor) confirm(ctx context.Context, in Confirmation, done web.EnrolDon
 	now := f.Clock()
 	shown := Confirmed{}
 	err = f.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := f.Users.Lock(ctx, tx, u.ID); err != nil {
+			return err
+		}
 		if err := f.spend(ctx, tx, s, now); err != nil {
 			return err
 		}

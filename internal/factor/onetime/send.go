@@ -87,7 +87,7 @@ func (c *Codes) send(ctx context.Context, tx auth.Tx, in web.Thread, kind auth.K
 		return err
 	}
 	code := newCode(kind)
-	s := sent{id: secret.NewID(), user: in.User.ID, thread: in.ID, purpose: in.Purpose, kind: kind, destination: to, key: key(kind, to),
+	s := sent{id: secret.NewID(), user: in.User.ID, epoch: in.User.Epoch, thread: in.ID, purpose: in.Purpose, kind: kind, destination: to, key: key(kind, to),
 		message: secret.NewID(), sends: before.sends + 1, at: now, expires: earlier(now.Add(lifetime[kind]), in.Until)}
 	s.mac = c.mac(s.id, code)
 	if err := c.put(ctx, tx, s, before.id); err != nil {
@@ -104,29 +104,39 @@ func (c *Codes) send(ctx context.Context, tx auth.Tx, in web.Thread, kind auth.K
 			"browser": web.BrowserName(from.Browser), "address": from.Address.String()}}})
 }
 
-// purses are the budgets a message is paid from (C10). Codes cost us money, and others sleep.
+// purses are the budgets a message is paid from (C10). Codes cost us money, and others sleep. What anybody can ask for
+// without a password is paid from purses of its own, and by the name that was given, whether somebody has it or not.
 func (c *Codes) purses(ctx context.Context, in web.Thread, kind auth.Kind, to string) []throttle.Purse {
+	from := auth.OriginOf(ctx).Address
+	if in.Purpose == toOpen {
+		some := []throttle.Purse{throttle.PerHour("open-to", 10).For(c.subject(in.Name))}
+		if from.IsValid() {
+			some = append(some, throttle.PerHour("open-from", 30).For(throttle.Client(from)))
+		}
+		if in.User.ID != "" { // nobody's costs nothing
+			some = append(some, throttle.PerHour("open-all", c.Rules.Email).For(""))
+		}
+		return some
+	}
 	of := "send-" + string(kind)
 	some := []throttle.Purse{
 		throttle.PerHour(of+"-to", 10).For(c.subject(key(kind, to))),
+		throttle.PerHour(of+"-person", 10).For(string(in.User.ID)),
 		c.breaker(kind),
 	}
-	if in.User.ID != "" {
-		some = append(some, throttle.PerHour(of+"-person", 10).For(string(in.User.ID)))
-	}
-	if from := auth.OriginOf(ctx).Address; from.IsValid() {
-		some = append(some, throttle.PerHour(of+"-from", 60).For(throttle.Client(from)))
+	if from.IsValid() { // many share one
+		some = append(some, throttle.PerHour(of+"-from", 300).For(throttle.Client(from)))
 	}
 	if kind == SMS {
-		// Whoever earns from SMS asks for many to numbers in a row, or in one country.
-		some = append(some,
-			throttle.PerHour(of+"-prefix", 20).For(c.subject(to[:max(0, len(to)-4)])),
-			throttle.PerHour(of+"-country", max(1, c.Rules.SMS/2)).For(user.Country(to)))
+		some = append(some, throttle.PerHour(of+"-country", max(1, c.Rules.SMS/2)).For(user.Country(to)))
+	}
+	if kind == SMS && in.Purpose == toEnrol { // whoever earns from SMS proves number after number, in a row
+		some = append(some, throttle.PerHour(of+"-prefix", 20).For(c.subject(to[:max(0, len(to)-4)])))
 	}
 	return some
 }
 
-// breaker is the budget of all codes by one channel.
+// breaker is the budget of all codes by one channel, but for those that anybody can ask for.
 func (c *Codes) breaker(kind auth.Kind) throttle.Purse {
 	most := c.Rules.Email
 	if kind == SMS {

@@ -57,6 +57,10 @@ func (p *Passkey) stands(ctx context.Context, from auth.Reader, began auth.Sessi
 	if err != nil {
 		return err
 	}
+	strong := slices.ContainsFunc(began.Proofs, func(p auth.Proof) bool { return !p.Weak })
+	if !strong || policy.StepUp(f, time.Time{}, nil).Need == policy.Blocked { // a mailed code alone sets nothing up
+		return auth.ErrForbidden
+	}
 	if policy.LevelOf(began.Proofs) < auth.MultiFactor && len(policy.StepUp(f, time.Time{}, nil).Accepts) > 0 {
 		return auth.ErrForbidden
 	}

@@ -9,14 +9,16 @@ CREATE TABLE contacts (
 	preferred       BOOLEAN NOT NULL, -- of the person's channels, the one to open on
 	added_at        BIGINT NOT NULL,
 	last_used_at    BIGINT NOT NULL DEFAULT 0,
-	UNIQUE (user_id, kind)
+	replaced_by     TEXT NOT NULL DEFAULT '' -- the contact in its place, for as long as that may be taken back
 );
+CREATE UNIQUE INDEX contacts_user ON contacts (user_id, kind) WHERE replaced_by = '';
 CREATE INDEX contacts_destination ON contacts (kind, destination_key);
 
 -- A code under way. In each thread there is one of a kind at most: a resend takes the place of the older.
 CREATE TABLE codes (
 	id              TEXT PRIMARY KEY,
 	user_id         TEXT NOT NULL,   -- empty: nobody has the name that was given
+	security_epoch  BIGINT NOT NULL, -- of the user
 	thread          TEXT NOT NULL,   -- the sign-in, session or browser that asked
 	purpose         TEXT NOT NULL,
 	kind            TEXT NOT NULL,
