@@ -63,6 +63,29 @@ func TestWhatIsLeftOfABudgetTellsNothing(t *testing.T) {
 	}
 }
 
+// C10: an SMS is sent after a right password only, also where a mailed code began the sign-in.
+func TestAMailedCodeSendsNoSMS(t *testing.T) {
+	w := inSQLite(t, coded, byMail)
+	ann, _ := w.withCodes(t, "ann@example.com", annPhone, "sms")
+	w.wait(time.Hour)
+	before := w.sent(t, annPhone)
+	b := w.browser()
+	b.api("POST", "/signin/mailed", "login", ann.Login)
+	a := b.api("POST", "/signin/mailed/code", "code", w.code(t, ann.Login))
+	if a.field("next") != "/signin/password" {
+		t.Errorf("%v", a)
+	}
+	if a := b.api("POST", "/signin/sms/send"); a.status == 200 || w.sent(t, annPhone) != before {
+		t.Errorf("%v", a)
+	}
+	if a := b.api("POST", "/signin/password", "password", string(password)); a.field("next") != "/signin/sms" || w.sent(t, annPhone) != before+1 {
+		t.Fatalf("%v", a)
+	}
+	if a := b.api("POST", "/signin/sms", "code", w.code(t, annPhone)); a.field("state") != "signed_in" {
+		t.Errorf("%v", a)
+	}
+}
+
 // C10: numbers in a row that were proved are a firm.
 func TestAFirmWithNumbersInARowSignsIn(t *testing.T) {
 	w := inSQLite(t, coded, func(c *config.Config) { c.SMS.PerHour = 1000 })

@@ -93,7 +93,7 @@ func refused(w *httptest.ResponseRecorder) string {
 // What the page refuses, the API refuses: every route, for nobody, for a pending sign-in, for a session that has not
 // stepped up, and for one that was offered a passkey. R1, S2, U1, P9
 func TestBothFacesRefuseTheSamePeople(t *testing.T) {
-	a := start(t)
+	a := start(t, coded, byMail)
 	addUser(t, a, "ada@example.com")
 	eve := addUser(t, a, "eve@example.com")
 	enrolled(t, a, eve)
@@ -127,6 +127,9 @@ func TestBothFacesRefuseTheSamePeople(t *testing.T) {
 			open := false
 			for _, g := range who.opens {
 				open = open || g == r.Guard
+			}
+			if open && strings.HasPrefix(r.API, "/api/v1/stepup/") && strings.HasSuffix(r.API, "/send") && api == "step-up" {
+				continue // they get no codes, and are told what they can prove with instead
 			}
 			guards := api == "not-signed-in" || api == "expired" || api == "step-up" || api == "forbidden"
 			if guards == open {
@@ -163,6 +166,20 @@ func withPasskey(t *testing.T, a *app.App, u auth.User) {
 	}
 }
 
+// withPhone gives somebody a number that they get codes at.
+func withPhone(t *testing.T, a *app.App, u auth.User) {
+	t.Helper()
+	ctx := context.Background()
+	err := a.DB.Tx(ctx, func(tx auth.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO contacts (id, user_id, kind, destination, destination_key, preferred, added_at)
+			VALUES ('c1', $1, 'sms', $2, $2, TRUE, 1)`, u.ID, annPhone)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // enrolled gives somebody an authenticator that no code fits.
 func enrolled(t *testing.T, a *app.App, u auth.User) {
 	t.Helper()
@@ -180,10 +197,15 @@ func TestEveryThrottleBites(t *testing.T) {
 	set := func(c *config.Config) {
 		c.Password.MemoryKiB, c.Password.Iterations = 64, 1
 		c.Passkeys.AlsoPassword = true
+		coded(c)
+		byMail(c)
 	}
 	for _, r := range start(t, set).Site.Routes() {
-		if r.Throttle == "" || r.Guard == visit.Pending || r.Throttle == "setup" && !strings.Contains(r.API, "passkey") {
+		if r.Throttle == "" || r.Guard == visit.Pending || strings.HasSuffix(r.API, "/totp/{id}") {
 			continue // tried by the journeys, which have something to confirm
+		}
+		if r.API == "/api/v1/stepup/email" {
+			continue // nobody looks at a guess: mail is no step-up
 		}
 		t.Run(r.API, func(t *testing.T) {
 			a := start(t, set, func(c *config.Config) {
@@ -192,12 +214,17 @@ func TestEveryThrottleBites(t *testing.T) {
 				}
 			})
 			u := addUser(t, a, "ada@example.com")
+			if err := a.DB.Tx(t.Context(), func(tx auth.Tx) error { return a.Users.SetContact(t.Context(), tx, u.ID, u.Email, annPhone, "") }); err != nil {
+				t.Fatal(err)
+			}
 			var who http.Cookie
 			switch {
 			case r.Guard == visit.Enrolling:
 				who = cookie(t, ask(a, "POST", "/api/v1/signin", `{"login":"ada@example.com","password":"`+password+`"}`), visit.PendingCookie)
 			case r.Guard == visit.Offered:
 				who = signedIn(t, a, "ada@example.com", makesPasskeys)
+			case r.API == "/api/v1/signin/mailed/code":
+				who = cookie(t, ask(a, "POST", "/api/v1/signin/mailed", `{"login":"ada@example.com"}`), visit.MailedCookie)
 			default:
 				who = signedIn(t, a, "ada@example.com")
 			}
@@ -206,6 +233,8 @@ func TestEveryThrottleBites(t *testing.T) {
 				enrolled(t, a, u)
 			case strings.Contains(r.API, "stepup/passkey"):
 				withPasskey(t, a, u)
+			case strings.Contains(r.API, "stepup/sms"):
+				withPhone(t, a, u)
 			case r.Guard == visit.Fresh:
 				who = cookie(t, ask(a, "POST", "/api/v1/stepup/password", `{"password":"`+password+`"}`, who), visit.SessionCookie)
 			}
@@ -217,11 +246,15 @@ func TestEveryThrottleBites(t *testing.T) {
 			switch {
 			case strings.Contains(r.API, "passkey") && !strings.HasSuffix(r.API, "/options"):
 				body = `{"credential":{}}`
+			case strings.HasSuffix(r.API, "/code"):
+				body = `{"code":"0000-0000"}`
+			case strings.Contains(r.API, "stepup/sms"):
+				body = `{"code":"000000"}`
 			case body == "":
 				body = `{"password":"wrong"}`
 			}
 			most := 11
-			if r.Guard == visit.Arriving || r.Throttle == "setup" { // nobody's account, so their address; or nothing is opened
+			if r.Guard == visit.Arriving || r.Throttle == "setup" || strings.Contains(r.API, "mailed") { // nobody's account, so their address; or nothing is opened
 				most = 31
 			}
 			for n := range most {

@@ -266,7 +266,7 @@ func TestSwitchingCodesOffFollowsTheRules(t *testing.T) {
 func TestBudgetsHoldAgainstNumbersInARow(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
 		texts := 0
-		for n := range 40 {
+		for n := range 200 {
 			u := w.add(t, fmt.Sprintf("u%d@example.com", n), password)
 			w.contact(t, u, u.Login, fmt.Sprintf("+4670174%04d", 600+n))
 			b := w.browser()

@@ -88,6 +88,7 @@ type Enrolment struct {
 	Blocked  bool      // it cannot be used now, by no act of its person: an address that somebody else has too
 	Quiet    bool      // it may be used, but alone it does not switch MFA on: nobody asked for it
 	Weak     bool      // it finishes a sign-in, but proves too little for what step-up protects: a mailed code
+	Dear     bool      // to ask for it costs money, so it is asked for only after something that is not weak
 	Fallback bool      // it is offered after all others: a channel that somebody does not prefer
 }
 

@@ -240,10 +240,10 @@ func (f Facts) usable() (found []auth.Enrolment) {
 	return found
 }
 
-// unshown is without the mailed code that opened the sign-in: it is never both steps.
+// unshown is without the mailed code that opened the sign-in: it is never both steps. Nor does it lead to what is dear.
 func (f Facts) unshown(some []auth.Enrolment) []auth.Enrolment {
 	return slices.DeleteFunc(some, func(e auth.Enrolment) bool {
-		return e.Weak && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Kind == e.Kind })
+		return e.Dear && !f.strong() || e.Weak && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Kind == e.Kind })
 	})
 }
 

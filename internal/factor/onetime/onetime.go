@@ -112,7 +112,7 @@ func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID
 			return nil, err
 		}
 		some = append(some, auth.Enrolment{ID: c.id, Kind: c.kind, Name: mask(c.kind, c.destination), Added: c.added, LastUsed: c.lastUsed,
-			Void: !f.served(c), Blocked: shared, Weak: c.kind == Email, Fallback: !c.preferred})
+			Void: !f.served(c), Blocked: shared, Weak: c.kind == Email, Dear: c.kind == SMS, Fallback: !c.preferred})
 	}
 	return some, nil
 }
