@@ -118,7 +118,7 @@ func TestEnrolmentIsForcedAtSignIn(t *testing.T) {
 		harness.AddUser(t, s.Server, anna, password)
 		c := s.client()
 		answer := harness.SignIn(t, c, anna, password)
-		if answer["state"] != "enrolment" || kinds(answer["factors"]) != "passkey totp" {
+		if answer["state"] != "enrolment" || kinds(answer["factors"]) != "passkey totp email" {
 			t.Fatal(answer)
 		}
 		for _, path := range []string{"/session", "/account", "/account/totp", "/account/security"} {

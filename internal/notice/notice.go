@@ -90,6 +90,11 @@ func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error 
 			return nil
 		}
 	}
+	if e.Failures == 0 { // a change takes the person's row before their budget, whatever it took before: a sign-in takes it not at all
+		if err := n.Users.Lock(ctx, tx, e.User); err != nil {
+			return err
+		}
+	}
 	u, err := n.Users.Get(ctx, tx, e.User)
 	if err != nil {
 		return err
@@ -186,9 +191,6 @@ func (n *Notices) send(ctx context.Context, tx auth.Tx, l letter) error {
 			return err
 		}
 		facts.Link = n.Site + "/not-me?token=" + string(token)
-	}
-	if err := n.Users.Lock(ctx, tx, l.to.ID); err != nil { // before the budget of the person, as everybody else
-		return err
 	}
 	var used auth.ThrottledError
 	if err := n.Throttle.Spend(ctx, tx, l.purses...); errors.As(err, &used) {

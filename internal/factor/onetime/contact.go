@@ -6,7 +6,6 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
-	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 )
@@ -32,11 +31,6 @@ func without(u auth.User, kind auth.Kind) auth.User {
 // person is whose visit this is, as they are now: the visit may know their contact from before.
 func (c *Codes) person(ctx context.Context) (auth.User, error) {
 	return c.Users.Get(ctx, c.DB, visit.Of(ctx).Person().ID)
-}
-
-// setup counts a try to prove a destination.
-func (f *Factor) setup(ctx context.Context, u auth.User) (auth.Attempt, error) {
-	return f.Throttle.Take(ctx, u, throttle.SetupByAccount.For(string(u.ID)))
 }
 
 // mayUse says why a person's own address or number cannot take codes: nil, or a sentence for them.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/throttle"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
 )
@@ -252,7 +253,7 @@ func (f *Factor) confirm(ctx context.Context, in Confirmation, done web.EnrolDon
 	if err != nil {
 		return Confirmed{}, err
 	}
-	attempt, err := f.setup(ctx, u)
+	attempt, err := f.Throttle.Take(ctx, u, throttle.SetupByAccount.For(string(u.ID)))
 	if err != nil {
 		return Confirmed{}, err
 	}
