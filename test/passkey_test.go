@@ -212,7 +212,7 @@ func TestAPasskeyIsEnrolledAtSignIn(t *testing.T) {
 		harness.AddUser(t, s.Server, anna, password)
 		c, k := s.client(), softkey.New(s.URL)
 		answer := harness.SignIn(t, c, anna, password)
-		if answer["state"] != "enrolment" || kinds(answer["factors"]) != "passkey totp" {
+		if answer["state"] != "enrolment" || kinds(answer["factors"]) != "passkey totp email" {
 			t.Fatal(answer)
 		}
 		late := s.client() // begun with the password alone

@@ -22,19 +22,28 @@ type passkey struct {
 // touched is what a passkey proves that did not verify its user: one factor (P7). Verified it proves two.
 const verified, touched = "passkey", "touched passkey"
 
-// two is what is worth two factors: kinds that differ, or a verified passkey.
+// two is what is worth two factors: kinds that differ, or a verified passkey. A mailed code adds nothing to that.
 func two(proved []string) bool {
-	kinds := map[string]bool{}
-	for _, kind := range proved {
-		if kind == touched {
-			kind = verified
-		}
-		kinds[kind] = true
-	}
-	return len(kinds) > 1 || slices.Contains(proved, verified)
+	return kinds(strongly(proved)) > 1 || slices.Contains(proved, verified)
 }
 
-func (p *walker) factors() int { return len(p.apps) + len(p.keys) }
+// kinds is how many differ.
+func kinds(proved []string) int {
+	some := map[string]bool{}
+	for _, kind := range proved {
+		switch kind {
+		case touched:
+			kind = verified
+		case unproved:
+			kind = "email"
+		}
+		some[kind] = true
+	}
+	return len(some)
+}
+
+// factors is how many somebody has set up, void or not.
+func (p *walker) factors() int { return len(p.apps) + len(p.keys) + len(p.proved) }
 
 func (p *walker) has(one *passkey) bool { return slices.Contains(p.keys, one) }
 
@@ -169,7 +178,7 @@ func (k *walk) useFor(t *rapid.T, b *browser, well bool, proves string) {
 		return
 	}
 	p.over = true
-	k.began(t, b, a, former, p.who, "password", u.proves)
+	k.onward(t, b, a, former, p.who, append(slices.Clone(p.proved), u.proves)...)
 }
 
 func (k *walk) stepUpByKey(t *rapid.T, b *browser, well bool) {
@@ -205,7 +214,7 @@ func (k *walk) addKey(at string) func(*rapid.T, *browser, bool) {
 		switch {
 		case at == "/account/passkeys" && k.isFresh(s), at == offer && k.isOffered(s):
 			who = s.who
-		case at == "/signin/enrol/passkey" && k.open(p) && p.need == "enrolment":
+		case at == "/signin/enrol/passkey" && k.enrols(p, "passkey"):
 			who = p.who
 		}
 		asked := b.options(at, nil)
@@ -254,22 +263,21 @@ func (k *walk) addKey(at string) func(*rapid.T, *browser, bool) {
 
 // isOffered is P9: a session that has just begun may make one passkey without a step-up.
 func (k *walk) isOffered(s *modelled) bool {
-	return k.alive(s) && s.offered && stands(s) && k.now().Before(s.started.Add(10*time.Minute))
+	return k.alive(s) && s.offered && k.stands(s) && k.now().Before(s.started.Add(10*time.Minute))
 }
 
 // stands is true where a sign-in is as good as a step-up: two factors, or all that somebody has.
-func stands(s *modelled) bool {
-	kinds := map[string]bool{}
-	for _, one := range s.proved {
-		kinds[one] = true
+func (k *walk) stands(s *modelled) bool {
+	if k.strong(s.who) == 0 && k.isBlocked(s.who) || len(strongly(s.proved)) == 0 {
+		return false
 	}
-	return len(kinds) > 1 || kinds[verified] || s.who.factors() == 0
+	return two(s.proved) || k.strong(s.who) == 0
 }
 
 // offers notes whether a session that began was offered a passkey, and that the answer says so.
 func (k *walk) offers(t *rapid.T, b *browser, s *modelled, a answer) {
 	weaker := !slices.Contains(s.proved, verified) && !slices.Contains(s.proved, touched)
-	s.offered = weaker && stands(s) && b.has("passkeys") && !k.now().Before(s.who.quiet)
+	s.offered = k.counts("passkey") && weaker && k.stands(s) && b.has("passkeys") && !k.now().Before(s.who.quiet)
 	if s.offered {
 		s.who.quiet = k.now().Add(30 * 24 * time.Hour)
 	}
@@ -281,7 +289,7 @@ func (k *walk) offers(t *rapid.T, b *browser, s *modelled, a answer) {
 func (k *walk) removeKey(t *rapid.T, b *browser, of *walker, s *modelled) {
 	one := rapid.SampledFrom(of.keys).Draw(t, "passkey")
 	a := send(t, b, "DELETE", "/account/passkeys/"+one.id)
-	want := k.isFresh(s) && s.who == of && !k.isLast(of)
+	want := k.isFresh(s) && s.who == of && !k.areLast(of, 1)
 	k.same(t, "to remove a passkey", want, a)
 	if want {
 		of.keys = slices.DeleteFunc(slices.Clone(of.keys), func(o *passkey) bool { return o == one })

@@ -18,7 +18,7 @@ func (k *walk) signIn(t *rapid.T, b *browser, well bool) {
 	password := pick(t, well, "password", p.password, p.password, "wrong horse battery", "")
 	former := b.jar[sessionCookie]
 	a := send(t, b, "POST", "/signin", "login", rapid.SampledFrom([]string{p.user.Login, strings.ToUpper(p.user.Login)}).Draw(t, "login"), "password", string(password))
-	if k.excused(t, a, p.passwords, 10) {
+	if k.excused(t, a, max(p.passwords, k.wrongs-20), 10) { // thirty from one address
 		return
 	}
 	if password != p.password || p.gone {
@@ -29,27 +29,49 @@ func (k *walk) signIn(t *rapid.T, b *browser, well bool) {
 		k.same(t, "a wrong password", false, a)
 		return
 	}
-	need := k.needs(p)
+	if k.needs(p, []string{"password"}) == "help" { // the try stays counted
+		p.passwords++
+		k.wrongs++
+	}
+	k.onward(t, b, a, former, p, "password")
+}
+
+// onward is what follows a proof: a session, or a sign-in that goes on.
+func (k *walk) onward(t *rapid.T, b *browser, a answer, former string, p *walker, proved ...string) {
+	need := k.needs(p, proved)
 	if need == "signed_in" {
-		if k.rule() == "required" && p.factors() == 0 && p.due.IsZero() {
+		if k.rule() == "required" && p.factors() == 0 && p.due.IsZero() && kinds(proved) == 1 {
 			p.due = k.now().Add(time.Duration(k.config.Policy.GraceDays) * 24 * time.Hour)
 		}
-		k.began(t, b, a, former, p, "password")
+		k.began(t, b, a, former, p, proved...)
 		return
 	}
+	if need == "help" {
+		k.same(t, "a second step that is blocked", false, a)
+		k.went["a second step that is blocked"]++
+		return
+	}
+	opens := k.strongest(p, proved)
 	token, next := a.cookies[pendingCookie], a.field("next")+a.location
-	if token == "" || a.cookies[sessionCookie] != "" || next != map[string]string{"second_factor": "/signin/" + strongest(p), "enrolment": "/signin/enrol"}[need] {
+	if token == "" || a.cookies[sessionCookie] != "" || next != map[string]string{"second_factor": "/signin/" + opens, "enrolment": "/signin/enrol"}[need] {
 		t.Fatalf("want %s: %v", need, a)
 	}
-	k.pendings[token] = &underway{who: p, need: need, expires: k.now().Add(10 * time.Minute), epoch: p.epoch}
+	u := &underway{who: p, proved: proved, codes: thread{}, expires: k.now().Add(10 * time.Minute), epoch: p.epoch}
+	k.pendings[token] = u
+	if need == "second_factor" {
+		k.unasked(t, u, opens)
+	}
 }
 
 // strongest is what the second step begins with (S3).
-func strongest(p *walker) string {
-	if len(p.keys) > 0 {
+func (k *walk) strongest(p *walker, proved []string) string {
+	switch {
+	case len(p.keys) > 0:
 		return "passkey"
+	case len(p.apps) > 0:
+		return "totp"
 	}
-	return "totp"
+	return k.channel(p, proved)
 }
 
 const malformed = "12345"
@@ -126,7 +148,7 @@ func (k *walk) code(t *rapid.T, b *browser, well bool) {
 	}
 	k.burn(t, one, step)
 	p.over = true
-	k.began(t, b, a, former, p.who, "password", "totp")
+	k.onward(t, b, a, former, p.who, append(slices.Clone(p.proved), "totp")...)
 }
 
 // enrol starts an authenticator, and confirms it or not.
@@ -141,7 +163,7 @@ func (k *walk) add(t *rapid.T, b *browser, at string, well bool) {
 	switch {
 	case at == "/account" && k.isFresh(s):
 		who = s.who
-	case at == "/signin/enrol" && k.open(p) && p.need == "enrolment":
+	case at == "/signin/enrol" && k.enrols(p, "totp"):
 		who = p.who
 	default:
 		k.same(t, "to start one at "+at, false, begun)
@@ -174,7 +196,7 @@ func (k *walk) confirmOld(t *rapid.T, b *browser, _ bool) {
 	if s := k.sessionIn(b); at == "/account" && k.isFresh(s) {
 		who = s.who
 	}
-	if p := k.pendingIn(b); at != "/account" && k.open(p) && p.need == "enrolment" {
+	if p := k.pendingIn(b); at != "/account" && k.enrols(p, "totp") {
 		who = p.who
 	}
 	if who != of {
@@ -234,7 +256,7 @@ func (k *walk) stepUp(t *rapid.T, b *browser, well bool) {
 		password := pick(t, well, "password", who.password, who.password, "wrong horse battery")
 		a := send(t, b, "POST", "/stepup/password", "password", string(password))
 		switch {
-		case !k.alive(s), who.factors() > 0 && !two(s.proved): // U2, R7
+		case !k.alive(s), k.strong(who) > 0 && !two(s.proved), k.strong(who) == 0 && k.isBlocked(who): // U2, R7
 			k.same(t, "to step up with a password that is not enough", false, a)
 		case k.excused(t, a, who.passwords, 10):
 		case password != who.password:
@@ -283,7 +305,7 @@ func (k *walk) remove(t *rapid.T, b *browser, well bool) {
 		of = s.who
 	}
 	switch {
-	case of.factors() == 0:
+	case len(of.apps)+len(of.keys) == 0:
 		t.Skip("none")
 	case len(of.apps) == 0, len(of.keys) > 0 && rapid.Bool().Draw(t, "a passkey"):
 		k.removeKey(t, b, of, s)
@@ -291,7 +313,7 @@ func (k *walk) remove(t *rapid.T, b *browser, well bool) {
 	}
 	one := rapid.SampledFrom(of.apps).Draw(t, "authenticator")
 	a := send(t, b, "DELETE", "/account/totp/"+one.id)
-	want := k.isFresh(s) && s.who == of && !k.isLast(of)
+	want := k.isFresh(s) && s.who == of && !k.areLast(of, 1)
 	k.same(t, "to remove an authenticator", want, a)
 	if want {
 		of.apps = slices.DeleteFunc(slices.Clone(of.apps), func(o *authenticator) bool { return o == one })
@@ -308,7 +330,7 @@ func (k *walk) disableMFA(t *rapid.T, b *browser, well bool) {
 	password := pick(t, well, "password", who.password, who.password, "wrong horse battery")
 	a := send(t, b, "POST", "/account/mfa/disable", "password", string(password))
 	switch {
-	case !k.isFresh(s) || k.rule() == "required": // F3
+	case !k.isFresh(s) || k.demands(who): // F3
 		k.same(t, "to disable MFA", false, a)
 	case k.excused(t, a, who.passwords, 10):
 	case password != who.password:
@@ -400,6 +422,7 @@ func (k *walk) reset(t *rapid.T) {
 	p := rapid.SampledFrom(k.people).Draw(t, "whom")
 	k.resetMFA(t, p.user.ID)
 	p.apps, p.keys, p.begun, p.codes, p.setups = nil, nil, map[string]string{}, 0, 0
+	p.proved, p.preferred = map[string]string{}, ""
 	k.bump(p, nil)
 }
 

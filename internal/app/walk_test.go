@@ -25,7 +25,7 @@ import (
 // No walk reaches a session that the policy would refuse; a session that answers belongs to who proved what the rules
 // demanded at its start; one that is over never answers again; a code never succeeds twice; a passkey that merely was
 // touched is one factor.
-// S1, S2, S4, S6, T3, T5, P4, P7, P9, U1-U3, F1-F3, W2, W4, R1, R2, R4
+// S1, S2, S4-S6, T3, T5, P4, P7, P9, C1-C6, C8, U1-U3, F1-F3, W2, W4, R1, R2, R4
 
 func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
 	for name, value := range map[string]string{"rapid.checks": "10", "rapid.steps": "60"} { // in each round; more by the flags
@@ -40,6 +40,8 @@ func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
 		"warn":     func(c *config.Config) { c.Policy.LastFactor = "warn" },
 		"required": required,
 		"grace":    func(c *config.Config) { required(c); c.Policy.GraceDays = 1 },
+		"codes":    func(c *config.Config) { coded(c); byMail(c) },
+		"mailed":   func(c *config.Config) { onlyMail(c); byMail(c); required(c) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dbtest.EachAddress(t, app.Schemas, func(t *testing.T, address string) {
@@ -70,7 +72,11 @@ const least, most = 3, 15
 
 // missing are the ways that no walk has come through yet.
 func missing(rules string, went map[string]int) (some []string) {
-	for _, way := range append(ways[rules], waysOfAll...) {
+	all := ways[rules]
+	if rules != "mailed" && rules != "codes" { // which have enough to come by
+		all = slices.Concat(all, waysOfAll)
+	}
+	for _, way := range all {
 		if went[way] == 0 {
 			some = append(some, way)
 		}
@@ -88,6 +94,8 @@ var (
 		"warn":     {"password", "password+totp", "to remove an authenticator"},
 		"required": {"password+totp", "password+passkey", "to confirm one at /signin/enrol", "to add a passkey at /signin/enrol/passkey", "to step up by totp", "to change the password"},
 		"grace":    {"password", "password+totp", "to confirm one at /account"},
+		"codes":    waysByCode,
+		"mailed":   waysByMail,
 	}
 )
 
@@ -98,11 +106,12 @@ type walker struct {
 	epoch    int
 	mfaOff   bool
 	gone     bool // disabled
-	due      time.Time
-	apps     []*authenticator
-	keys     []*passkey
-	quiet    time.Time         // no offer of a passkey before
-	begun    map[string]string // secrets that were shown and wait, by id
+	reached
+	due   time.Time
+	apps  []*authenticator
+	keys  []*passkey
+	quiet time.Time         // no offer of a passkey before
+	begun map[string]string // secrets that were shown and wait, by id
 	// wrong guesses so far: only they excuse a refusal by the throttle
 	passwords, codes, setups int
 }
@@ -116,6 +125,7 @@ type authenticator struct {
 type modelled struct {
 	who           *walker
 	proved        []string // kinds, in order
+	codes         thread
 	epoch         int
 	started, seen time.Time
 	fresh         time.Time // end of the step-up window
@@ -125,7 +135,8 @@ type modelled struct {
 
 type underway struct {
 	who     *walker
-	need    string
+	proved  []string // so far
+	codes   thread
 	expires time.Time
 	epoch   int
 	tries   int
@@ -142,20 +153,24 @@ type walk struct {
 	spent    map[string]bool // authenticator and step
 	everyKey []*passkey      // there ever was
 	wrongs   int             // first proofs so far
-	went     map[string]int  // how often somebody came through, over all walks
+	post
+	went map[string]int // how often somebody came through, over all walks
 }
 
 func newWalk(w *world, t *rapid.T, went map[string]int) *walk {
 	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}, went: went}
 	for range 2 {
 		p := &walker{password: "correct horse battery", begun: map[string]string{}}
-		p.user = w.add(t, secret.NewID()+"@example.com", p.password)
+		p.user = w.add(t, strings.ToLower(secret.NewID())+"@example.com", p.password)
+		p.reached = unreached(p.user.Login)
 		k.people = append(k.people, p)
 	}
 	for range 2 {
 		k.browsers = append(k.browsers, w.capable())
 	}
 	k.browsers = append(k.browsers, w.browser())
+	k.post = k.newPost(t)
+	k.settle(t)
 	return k
 }
 
@@ -189,6 +204,7 @@ func (k *walk) run(t *rapid.T) {
 		"disable somebody":    k.expel,
 		"steal cookies":       k.steal,
 	}
+	k.byCode(acts, anybody)
 	for n := range 8 {
 		acts[fmt.Sprint("go on ", n)] = k.goOn
 	}
@@ -198,6 +214,10 @@ func (k *walk) run(t *rapid.T) {
 // goOn does what a person would do next, and does it well: chance alone seldom gets through a whole journey.
 func (k *walk) goOn(t *rapid.T) {
 	b := k.browserOf(t)
+	if k.withCodes() && (!k.counts("totp") || rapid.IntRange(0, 3).Draw(t, "by code") > 0) {
+		k.goOnByCode(t, b)
+		return
+	}
 	s, p := k.sessionIn(b), k.pendingIn(b)
 	choose := func(acts ...func(*rapid.T, *browser, bool)) { pick(t, false, "act", acts...)(t, b, true) }
 	app := func(act func(*rapid.T, *browser, bool)) func(*rapid.T, *browser, bool) {
@@ -209,11 +229,11 @@ func (k *walk) goOn(t *rapid.T) {
 		}
 	}
 	switch {
-	case k.open(p) && p.need == "second_factor" && len(p.who.keys) == 0:
+	case k.open(p) && k.needs(p.who, p.proved) == "second_factor" && len(p.who.keys) == 0:
 		app(k.code)(t, b, true)
-	case k.open(p) && p.need == "second_factor" && len(p.who.apps) == 0:
+	case k.open(p) && k.needs(p.who, p.proved) == "second_factor" && len(p.who.apps) == 0:
 		choose(k.useKey, k.useTouched)
-	case k.open(p) && p.need == "second_factor":
+	case k.open(p) && k.needs(p.who, p.proved) == "second_factor":
 		choose(app(k.code), k.useKey, k.useTouched)
 	case k.open(p):
 		choose(k.enrol("/signin/enrol"), k.addKey("/signin/enrol/passkey"))
@@ -267,12 +287,16 @@ func pick[T any](t *rapid.T, well bool, name string, some ...T) T {
 
 func (k *walk) rule() string { return k.config.Policy.MFA }
 
-// needs is what a sign-in with the password alone still needs.
-func (k *walk) needs(p *walker) string {
+// needs is what a sign-in still needs.
+func (k *walk) needs(p *walker, proved []string) string {
 	switch {
-	case k.rule() == "off", k.rule() == "optional" && (p.mfaOff || p.factors() == 0):
+	case !k.isOn(p), k.finishes(proved):
 		return "signed_in"
-	case p.factors() > 0:
+	case k.usable(p, proved...) > 0:
+		return "second_factor"
+	case k.isBlocked(p):
+		return "help"
+	case !slices.Contains(proved, "password"):
 		return "second_factor"
 	case k.config.Policy.GraceDays > 0 && (p.due.IsZero() || k.now().Before(p.due)):
 		return "signed_in"
@@ -281,12 +305,15 @@ func (k *walk) needs(p *walker) string {
 }
 
 func (k *walk) isOn(p *walker) bool {
-	return k.rule() == "required" || k.rule() == "optional" && !p.mfaOff && p.factors() > 0
+	return k.demands(p) || k.rule() == "optional" && !p.mfaOff && p.factors() > 0
 }
 
-// isLast is F2: what somebody has is their last, and must not go.
-func (k *walk) isLast(p *walker) bool {
-	return p.factors() == 1 && k.isOn(p) && (k.rule() == "required" || k.config.Policy.LastFactor == "refuse")
+// demands is W1: the strictest of the rules and what an administrator set.
+func (k *walk) demands(p *walker) bool { return k.rule() == "required" || p.method != "" }
+
+// areLast is F2: so many are the last that somebody can use, and must not go.
+func (k *walk) areLast(p *walker, going int) bool {
+	return k.usable(p) == going && k.isOn(p) && (k.demands(p) || k.config.Policy.LastFactor == "refuse")
 }
 
 func (k *walk) alive(s *modelled) bool {
@@ -316,16 +343,15 @@ func (k *walk) began(t *rapid.T, b *browser, a answer, former string, p *walker,
 	if token == "" {
 		t.Fatalf("no session: %v", a)
 	}
-	one := slices.Contains(proved, "password") && (k.rule() == "off" || k.rule() == "optional" && (p.mfaOff || p.factors() == 0) ||
-		k.rule() == "required" && p.factors() == 0 && k.now().Before(p.due))
-	if p.gone || !two(proved) && !one {
+	one := slices.Contains(append([]string{"password"}, mailedKinds...), proved[0]) && (!k.isOn(p) || k.rule() == "required" && p.factors() == 0 && k.now().Before(p.due))
+	if p.gone || !two(proved) && !k.finishes(proved) && !one {
 		t.Fatalf("a session of somebody who proved %v under %s with %d factors: %v", proved, k.rule(), p.factors(), a)
 	}
 	if s := k.sessions[former]; s != nil {
 		s.over = true
 	}
 	k.went[strings.Join(proved, "+")]++
-	s := &modelled{who: p, proved: proved, epoch: p.epoch, started: k.now(), seen: k.now()}
+	s := &modelled{who: p, proved: proved, codes: thread{}, epoch: p.epoch, started: k.now(), seen: k.now()}
 	k.offers(t, b, s, a)
 	k.sessions[token] = s
 	k.tokens = append(k.tokens, token)
@@ -395,10 +421,11 @@ func (k *walk) check(t *rapid.T) {
 			level = 2
 		}
 		u, _ := a.fields["user"].(map[string]any)
-		if a.fields["level"] != level || u["id"] != string(s.who.user.ID) {
+		if a.fields["level"] != level || u["id"] != string(s.who.user.ID) || strings.Contains(a.body, `"mfa"`) != two(s.proved) {
 			t.Fatalf("proved %v by %s: %v", s.proved, s.who.user.ID, a)
 		}
 	}
+	k.noLetter(t)
 	for token := range k.pendings { // S2: never a session
 		probe.jar = map[string]string{sessionCookie: token}
 		if a := probe.session(); a.status != 401 {
