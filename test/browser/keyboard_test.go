@@ -62,7 +62,7 @@ func TestTabReachesEverything(t *testing.T) {
 func (b *tab) walk(where string) {
 	b.Helper()
 	const stops = `const stops = [...front().querySelectorAll('a[href], button, input:not([type=hidden]), select, summary')]
-		.filter((e) => (shown(e) || e.matches('.sr')) && !e.disabled && !e.closest('[inert]')); `
+		.filter((e) => (shown(e) || e.matches('.sr')) && !e.disabled && !e.closest('[inert]') && (e.type !== 'radio' || e.checked)); ` // a group is one stop
 	want := eval[[]string](b, stops+`
 		document.activeElement.blur();
 		getSelection().removeAllRanges();
