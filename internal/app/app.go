@@ -135,10 +135,11 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Rules: codeRules(c), Clock: clock})
 	metrics.MustRegister(mailed)
 	seconds := []auth.Factor{passkeys, codes}
-	for _, f := range mailed.Factors() {
-		seconds = append(seconds, f)
+	sent, err := mailed.Factors(ctx)
+	if err != nil {
+		return nil, err
 	}
-	ros.Add(words, seconds...)
+	ros.Add(words, append(seconds, sent...)...)
 	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Passwords: words, Revoker: sessions,
 		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
 	trail.Watch(mailed)

@@ -106,7 +106,7 @@ func opening(c config.Config, codes *onetime.Codes) signin.Mailed {
 // cards are the places on the Security page, in order.
 func cards(codes *onetime.Codes, passkeys, apps, password, sessions account.Carder) []account.Carder {
 	all := []account.Carder{passkeys, apps}
-	if len(codes.Factors()) > 0 {
+	if codes.Offered() {
 		all = append(all, codes)
 	}
 	return append(all, password, sessions)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/config"
 )
 
 // C4: a destination that becomes somebody else's between sending and typing opens nothing; nor does one that somebody
@@ -81,6 +82,29 @@ func TestOfParallelResendsOneIsSent(t *testing.T) {
 		}
 		if a := b.api("POST", "/signin/email", "code", w.code(t, "ann@example.com")); a.field("state") != "signed_in" {
 			t.Errorf("%v", a)
+		}
+	}, coded)
+}
+
+// W4: who has nothing but codes by a channel that counts no more, or is gone, sets up another second step; the password
+// alone never takes its place.
+func TestAChannelThatIsGoneLeavesNoPasswordAlone(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		ann, _ := w.withCodes(t, "ann@example.com", annPhone, "sms")
+		for _, strike := range []func(c *config.Config){
+			func(c *config.Config) { c.Policy.Factors = []string{"passkey", "totp"} },
+			func(c *config.Config) { c.SMS.Provider, c.Mail.Host = "", "" },
+		} {
+			strike(&w.config)
+			w.restart(t)
+			w.wait(time.Hour)
+			b := w.browser()
+			if a := b.signIn(t, ann.Login, password, "enrolment"); strings.Contains(a.body, "sms") {
+				t.Errorf("%v", a)
+			}
+			if a := b.api("POST", "/signin/enrol/sms"); a.status == 200 {
+				t.Errorf("%v", a)
+			}
 		}
 	}, coded)
 }
@@ -362,15 +386,26 @@ func TestASignInBeginsWithAMailedCode(t *testing.T) {
 
 // Where it is not configured there is no such way in, and without a channel no card.
 func TestNoChannelNoCodes(t *testing.T) {
-	w := inSQLite(t)
-	u := w.add(t, "ann@example.com", password)
-	b := w.browser()
-	b.signIn(t, u.Login, password, "signed_in")
-	if a := b.form("GET", "/account/security"); strings.Contains(a.body, "Codes by email") {
-		t.Error("a card for what is not there")
-	}
-	if a := w.browser().api("POST", "/signin/mailed", "login", u.Login); a.status != 404 && a.status != 405 {
-		t.Errorf("%v", a)
+	for name, c := range map[string]func(*config.Config){
+		"no mail":                  func(*config.Config) {},
+		"mail, but no code counts": func(c *config.Config) { c.Mail.Host = config.Outbox },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := inSQLite(t, c)
+			u := w.add(t, "ann@example.com", password)
+			b := w.browser()
+			b.signIn(t, u.Login, password, "signed_in")
+			if a := b.form("GET", "/account/security"); strings.Contains(a.body, "Codes by email") {
+				t.Error("a card for what is not there")
+			}
+			b.stepUp(t, "password", "password", password)
+			if a := b.switchOn("email"); a.status != 404 && a.status != 405 {
+				t.Errorf("%v", a)
+			}
+			if a := w.browser().api("POST", "/signin/mailed", "login", u.Login); a.status != 404 && a.status != 405 {
+				t.Errorf("%v", a)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"sallyport/internal/notify"
 )
 
 var breakerOpen = prometheus.NewDesc("sallyport_codes_breaker_open",
@@ -17,7 +19,10 @@ func (c *Codes) Describe(to chan<- *prometheus.Desc) { to <- breakerOpen }
 func (c *Codes) Collect(to chan<- prometheus.Metric) {
 	ctx, done := context.WithTimeout(context.Background(), time.Second)
 	defer done()
-	for _, f := range c.Factors() {
+	for _, f := range []*Factor{c.sms, c.email} {
+		if !c.Outbox.Has(notify.Channel(f.kind)) {
+			continue
+		}
 		open, err := c.Throttle.Empty(ctx, c.breaker(f.kind))
 		value := 0.0
 		switch {

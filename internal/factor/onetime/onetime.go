@@ -74,15 +74,35 @@ func New(p Parts) *Codes {
 	return c
 }
 
-// Factors are those whose channel exists, the stronger first.
-func (c *Codes) Factors() (some []*Factor) {
+// Factors are those whose channel exists or did, the stronger first: what somebody has of one that is gone must still be
+// known, or their password alone would open the account.
+func (c *Codes) Factors(ctx context.Context) (some []auth.Factor, err error) {
 	for _, f := range []*Factor{c.sms, c.email} {
-		if c.Outbox.Has(notify.Channel(f.kind)) {
+		has := c.Outbox.Has(notify.Channel(f.kind))
+		if !has {
+			if has, err = c.anybody(ctx, f.kind); err != nil {
+				return nil, err
+			}
+		}
+		if has {
+			some = append(some, f)
+		}
+	}
+	return some, nil
+}
+
+// offered are those that people can set up.
+func (c *Codes) offered() (some []*Factor) {
+	for _, f := range []*Factor{c.sms, c.email} {
+		if c.Outbox.Has(notify.Channel(f.kind)) && slices.Contains(c.Roster.Rules().Factors, f.kind) {
 			some = append(some, f)
 		}
 	}
 	return some
 }
+
+// Offered says whether there are any.
+func (c *Codes) Offered() bool { return len(c.offered()) > 0 }
 
 // ByMail is the factor that a sign-in may begin with.
 func (c *Codes) ByMail() *Factor { return c.email }

@@ -50,7 +50,7 @@ type field struct {
 }
 
 func (f *Factor) field() field {
-	if f.Rules.Delivery == All && len(f.Factors()) > 1 {
+	if f.Rules.Delivery == All && len(f.offered()) > 1 {
 		return field{Label: "Code from either message"}
 	}
 	return f.own()
@@ -79,7 +79,7 @@ func (f *Factor) Enrols(u auth.User) bool { return f.profile(u) != "" }
 
 // Routes is what people do with codes on the Security page besides removing them.
 func (c *Codes) Routes() []web.Route {
-	if len(c.Factors()) == 0 {
+	if !c.Offered() {
 		return nil
 	}
 	routes := []web.Route{
@@ -90,7 +90,7 @@ func (c *Codes) Routes() []web.Route {
 			On:   "/account/security",
 		}),
 	}
-	for _, f := range c.Factors() {
+	for _, f := range c.offered() {
 		routes = append(routes, f.enrol("/account", visit.Fresh, web.Shell(files, "add.html", "parts.html"), "/account/security", "/account/security",
 			func(ctx context.Context, tx auth.Tx, _ auth.Proof) (web.Onward, error) {
 				now := visit.Of(ctx).Session
@@ -131,6 +131,7 @@ type (
 	// A Channel is one way a code can go.
 	Channel struct {
 		Kind      auth.Kind        `json:"kind" enum:"email,sms"`
+		Offered   bool             `json:"offered" doc:"it can be chosen; else what was proved counts no more"`
 		ID        auth.EnrolmentID `json:"id,omitempty" doc:"of the destination that was proved, to remove it"`
 		To        string           `json:"to,omitempty" doc:"where codes go, masked; empty: nowhere yet"`
 		Profile   string           `json:"profile,omitempty" doc:"the address or number in the profile, masked, if no codes go there yet"`
@@ -180,9 +181,9 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 		return State{}, err
 	}
 	s := State{On: len(has) > 0, Channels: []Channel{}}
-	for _, f := range slices.Backward(c.Factors()) {
+	for _, f := range []*Factor{c.email, c.sms} {
 		p := f.Prompt()
-		one := Channel{Kind: f.kind, Title: p.Title, Icon: p.Icon}
+		one := Channel{Kind: f.kind, Offered: slices.Contains(c.offered(), f), Title: p.Title, Icon: p.Icon}
 		for _, k := range has {
 			if k.kind != f.kind {
 				continue
@@ -198,7 +199,9 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 		if to := f.profile(u); to != "" {
 			one.Profile = mask(f.kind, to)
 		}
-		s.Channels = append(s.Channels, one)
+		if one.Offered || one.ID != "" {
+			s.Channels = append(s.Channels, one)
+		}
 	}
 	return s, nil
 }
@@ -306,7 +309,7 @@ func (c *Codes) set(ctx context.Context, in Choice) (Chosen, error) {
 	if !in.On {
 		return Chosen{"/account/security"}, c.switchOff(ctx)
 	}
-	for _, f := range c.Factors() {
+	for _, f := range c.offered() {
 		if string(f.kind) == in.Channel {
 			return f.choose(ctx)
 		}

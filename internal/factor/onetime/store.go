@@ -50,6 +50,11 @@ func (c *Codes) contacts(ctx context.Context, from auth.Reader, u auth.UserID) (
 	})
 }
 
+// anybody says whether there is a contact of a kind.
+func (c *Codes) anybody(ctx context.Context, kind auth.Kind) (yes bool, err error) {
+	return yes, c.DB.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM contacts WHERE kind = $1)`, kind).Scan(&yes)
+}
+
 // hasContact says whether somebody else proved to read a destination.
 func (c *Codes) hasContact(ctx context.Context, from auth.Reader, but auth.UserID, kind auth.Kind, to string) (yes bool, err error) {
 	return yes, from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM contacts c JOIN users u ON u.id = c.user_id AND NOT u.disabled
