@@ -183,3 +183,48 @@ func (s site) forgetSending() {
 	s.t.Helper()
 	s.do(`DELETE FROM budgets`)
 }
+
+const wrongOne = "314159"
+
+// No code stands in the log or the database, and no number in the log or the record, whatever became of it.
+func TestNoCodeIsWrittenDown(t *testing.T) {
+	harness.EachDatabase(t, func(t *testing.T, address string) {
+		p, all, numbers := startPhones(t), markers{}, markers{number: "a number", strings.TrimPrefix(number, "+46"): "a number"}
+		s := with(t, harness.Options{Database: address, Env: p.env()[len(cheap):], Command: "serve", Config: "log_level = \"debug\"\n"}, address)
+		harness.AddUser(t, s.Server, anna, password)
+		if out, code := s.Run("", "user", "contact", anna, "--phone", number); code != 0 {
+			t.Fatal(out)
+		}
+		c := s.as(anna)
+		expect(t, "step-up", c.Call("POST", "/stepup/password", m{"password": password}), "200")
+		expect(t, "the tick", c.Call("POST", "/account/codes", m{"on": true, "channel": "sms"}), "200")
+		proof := p.code(number)
+		all[proof] = "the code that proved a number"
+		all[wrongOne] = "a wrong code"
+		c.Call("POST", "/account/sms/code", m{"code": wrongOne})
+		expect(t, "the proof", c.Call("POST", "/account/sms/code", m{"code": proof}), "200")
+		p.breakDown(true)
+		b := s.begun(anna) // this one waits, sealed
+		time.Sleep(300 * time.Millisecond)
+		for _, row := range s.rows() {
+			all.search(t, "the database", row)
+			if strings.HasPrefix(row, "outbox") || strings.HasPrefix(row, "events") || strings.HasPrefix(row, "budgets") || strings.HasPrefix(row, "throttle") {
+				numbers.search(t, "the database", row)
+			}
+		}
+		p.breakDown(false)
+		code := p.code(number)
+		all[code] = "the code of a sign-in"
+		b.Call("POST", "/signin/sms", m{"code": wrongOne})
+		expect(t, "the code", b.Call("POST", "/signin/sms", m{"code": code}), "200")
+		if !strings.Contains(s.Log(), "not taken yet") {
+			t.Error("the log says nothing of the outage")
+		}
+		s.Stop()
+		all.search(t, "the log", s.Log())
+		numbers.search(t, "the log", s.Log())
+		for _, row := range s.rows() {
+			all.search(t, "the database", row)
+		}
+	})
+}
