@@ -387,3 +387,20 @@ func TestLookingAtANoticesLinkChangesNothing(t *testing.T) {
 		w.answered(t, token)
 	}, told)
 }
+
+// C4, F4: an address comes back even if somebody was given it meanwhile; then it takes no codes.
+func TestAnAddressComesBackThoughSomebodyHasItNow(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		thief := w.fresh(t, annsLogin)
+		w.contact(t, w.find(t, annsLogin), "private@example.com", "")
+		w.wait(time.Minute) // the newest notice is that of the thief's change
+		if a := thief.api("POST", "/account/contact", "email", "thief@example.com"); a.status != 204 {
+			t.Fatal(a)
+		}
+		w.add(t, "private@example.com", annsPassword)
+		w.answered(t, w.notice(t, "private@example.com", "notice-email").token())
+		if now := w.find(t, annsLogin); now.Email != "private@example.com" || thief.session().status != 401 {
+			t.Error(now.Email)
+		}
+	}, told, coded)
+}

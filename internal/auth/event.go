@@ -56,6 +56,9 @@ const (
 	AccountUnfrozen EventKind = "account.unfrozen"
 )
 
+// Undone, in an event's detail, says that it takes back another.
+const Undone = "undone"
+
 // An Event is one thing worth a row in the record. Detail holds plain words, never a secret or a full destination.
 type Event struct {
 	Kind   EventKind

@@ -109,7 +109,7 @@ func (n *Notices) undo(ctx context.Context, tx auth.Tx, u auth.User, l link) err
 		if err := n.keep(ctx, tx, secret.Digest(secret.NewToken()), left); err != nil {
 			return err
 		}
-		return n.Trail.Record(ctx, tx, auth.Event{Kind: auth.ContactChanged, User: u.ID, Before: &u, Detail: map[string]string{"field": "email", undone: "yes"}})
+		return n.Trail.Record(ctx, tx, auth.Event{Kind: auth.ContactChanged, User: u.ID, Before: &u, Detail: map[string]string{"field": "email", auth.Undone: "yes"}})
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (n *Notices) removeAdded(ctx context.Context, tx auth.Tx, u auth.User, l li
 				return err
 			}
 			return n.Trail.Record(ctx, tx, auth.Event{Kind: auth.FactorRemoved, User: u.ID,
-				Detail: map[string]string{"factor": string(l.factor), "name": e.Name, undone: "yes"}})
+				Detail: map[string]string{"factor": string(l.factor), "name": e.Name, auth.Undone: "yes"}})
 		}
 	}
 	return nil

@@ -64,15 +64,12 @@ var texts = map[auth.EventKind]string{
 	auth.MethodSet:       "notice-method",
 }
 
-// undone marks, in an event's detail, what was taken back here. The notice of the recovery tells of it.
-const undone = "undone"
-
 // tooMany is how many wrong second factors of an account make us think that somebody knows its password.
 const tooMany = 5
 
 // Happened is auth.Watcher.
 func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
-	if !n.Outbox.Has(notify.Email) || e.User == "" || e.Detail[undone] != "" {
+	if !n.Outbox.Has(notify.Email) || e.User == "" || e.Detail[auth.Undone] != "" {
 		return nil
 	}
 	tell := n.changed

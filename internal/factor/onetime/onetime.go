@@ -262,7 +262,7 @@ func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 		if err != nil {
 			return err
 		}
-		if face := auth.OriginOf(ctx).Face; e.Kind == auth.ContactChanged && (face == "page" || face == "api") {
+		if face := auth.OriginOf(ctx).Face; e.Kind == auth.ContactChanged && (face == "page" || face == "api") && e.Detail[auth.Undone] == "" {
 			taken := len(owners) > 0
 			if kind == Email && !taken {
 				if taken, err = c.Users.HasLogin(ctx, tx, u.ID, to); err != nil {
