@@ -8,6 +8,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -110,6 +111,14 @@ func One(r sql.Result, err error) error {
 		return orNotFound(err)
 	}
 	return nil
+}
+
+// NoneMeans is what it means to the caller that no row was found or changed; any other err as it is.
+func NoneMeans(meaning, err error) error {
+	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, auth.ErrNotFound) {
+		return meaning
+	}
+	return err
 }
 
 func orNotFound(err error) error {

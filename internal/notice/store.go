@@ -2,9 +2,7 @@ package notice
 
 import (
 	"context"
-	"database/sql"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -50,13 +48,13 @@ func (n *Notices) keep(ctx context.Context, tx auth.Tx, key digest, l link) erro
 
 // find is a link that still works, or auth.ErrNotFound.
 func (n *Notices) find(ctx context.Context, key digest) (l link, err error) {
-	return l, found(n.DB.QueryRowContext(ctx, `SELECT `+columns+` FROM notice_links WHERE token_hash = $1 AND spent_at = 0 AND expires_at > $2`,
+	return l, db.NoneMeans(auth.ErrNotFound, n.DB.QueryRowContext(ctx, `SELECT `+columns+` FROM notice_links WHERE token_hash = $1 AND spent_at = 0 AND expires_at > $2`,
 		key[:], db.Micros(n.Clock())).Scan(l.fields()...))
 }
 
 // spend uses a link up, once.
 func (n *Notices) spend(ctx context.Context, tx auth.Tx, key digest) (l link, err error) {
-	return l, found(tx.QueryRowContext(ctx, `UPDATE notice_links SET spent_at = $2 WHERE token_hash = $1 AND spent_at = 0 AND expires_at > $2
+	return l, db.NoneMeans(auth.ErrNotFound, tx.QueryRowContext(ctx, `UPDATE notice_links SET spent_at = $2 WHERE token_hash = $1 AND spent_at = 0 AND expires_at > $2
 		RETURNING `+columns, key[:], db.Micros(n.Clock())).Scan(l.fields()...))
 }
 
@@ -78,7 +76,7 @@ func (n *Notices) begin(ctx context.Context, tx auth.Tx, key digest, u auth.User
 
 // recovering is whom a token lets choose a password, or auth.ErrNotFound.
 func (n *Notices) recovering(ctx context.Context, key digest) (u auth.User, err error) {
-	return u, found(n.DB.QueryRowContext(ctx, `SELECT `+user.Columns+` FROM recoveries r
+	return u, db.NoneMeans(auth.ErrNotFound, n.DB.QueryRowContext(ctx, `SELECT `+user.Columns+` FROM recoveries r
 		JOIN users u ON u.id = r.user_id AND u.security_epoch = r.security_epoch AND NOT u.disabled
 		WHERE r.token_hash = $1 AND r.expires_at > $2`, key[:], db.Micros(n.Clock())).Scan(user.Fields(&u)...))
 }
@@ -136,11 +134,4 @@ func (n *Notices) Sweep(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-func found(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return auth.ErrNotFound
-	}
-	return err
 }

@@ -167,11 +167,8 @@ func (s *Store) BeginGrace(ctx context.Context, tx auth.Tx, id auth.UserID, due 
 // Bump voids all that was issued to a user so far and says which epoch began.
 func (s *Store) Bump(ctx context.Context, tx auth.Tx, id auth.UserID) (epoch int64, err error) {
 	err = tx.QueryRowContext(ctx, `UPDATE users SET security_epoch = security_epoch + 1 WHERE id = $1 RETURNING security_epoch`, id).Scan(&epoch)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrNotFound
-	}
 	if err != nil {
-		return 0, err
+		return 0, db.NoneMeans(auth.ErrNotFound, err)
 	}
 	return epoch, s.db.Signal(ctx, tx, Signal, string(id))
 }
@@ -186,8 +183,5 @@ func (s *Store) change(ctx context.Context, tx auth.Tx, id auth.UserID, statemen
 func exists(row *sql.Row) (found bool, err error) { return found, row.Scan(&found) }
 
 func one(row *sql.Row) (u auth.User, err error) {
-	if err = row.Scan(Fields(&u)...); errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrNotFound
-	}
-	return u, err
+	return u, db.NoneMeans(auth.ErrNotFound, row.Scan(Fields(&u)...))
 }

@@ -162,10 +162,7 @@ func (s *sent) fields() []any {
 func (c *Codes) under(ctx context.Context, from auth.Reader, in web.Thread, kind auth.Kind) (s sent, err error) {
 	err = from.QueryRowContext(ctx, `SELECT `+columns+` FROM codes WHERE thread = $1 AND purpose = $2 AND kind = $3`,
 		in.ID, in.Purpose, kind).Scan(s.fields()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrNotFound
-	}
-	return s, err
+	return s, db.NoneMeans(auth.ErrNotFound, err)
 }
 
 // put stores a new code in place of the one before, unless another request was faster.
@@ -188,15 +185,12 @@ func (c *Codes) count(ctx context.Context, in web.Thread, u auth.UserID, kind au
 		return tx.QueryRowContext(ctx, `UPDATE codes SET tries = tries + 1 WHERE thread = $1 AND purpose = $2 AND kind = $3 AND user_id = $4
 			RETURNING `+columns, in.ID, in.Purpose, kind, u).Scan(s.fields()...)
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrWrong
-	}
-	return s, err
+	return s, db.NoneMeans(auth.ErrWrong, err)
 }
 
 // spend uses a code up, once, if nothing voided it since it was sent (security R4).
 func (c *Codes) spend(ctx context.Context, tx auth.Tx, s sent, now time.Time) error {
-	return wrongIfGone(db.One(tx.ExecContext(ctx, `DELETE FROM codes WHERE id = $1 AND expires_at > $2
+	return db.NoneMeans(auth.ErrWrong, db.One(tx.ExecContext(ctx, `DELETE FROM codes WHERE id = $1 AND expires_at > $2
 		AND security_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = codes.user_id AND NOT u.disabled)`, s.id, db.Micros(now))))
 }
 
@@ -231,11 +225,4 @@ func (c *Codes) Sweep(ctx context.Context) error {
 			(SELECT 1 FROM contacts n WHERE n.id = contacts.replaced_by AND n.added_at > $1)`, db.Micros(c.Clock().Add(-undoable)))
 		return err
 	})
-}
-
-func wrongIfGone(err error) error {
-	if errors.Is(err, auth.ErrNotFound) {
-		return auth.ErrWrong
-	}
-	return err
 }

@@ -78,10 +78,7 @@ func (p *Passkey) all(ctx context.Context, from auth.Reader, u auth.UserID) ([]p
 func (p *Passkey) byCredential(ctx context.Context, id []byte) (k passkey, err error) {
 	err = p.DB.QueryRowContext(ctx, `SELECT `+columns+`, `+user.Columns+tables+`JOIN users u ON u.id = k.user_id WHERE k.credential_id = $1`, id).
 		Scan(append(k.fields(), user.Fields(&k.owner)...)...)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrNotFound
-	}
-	return k, err
+	return k, db.NoneMeans(auth.ErrNotFound, err)
 }
 
 // handle is what authenticators call a person: 64 random bytes, made with their first ceremony.
@@ -187,29 +184,19 @@ func (p *Passkey) offered(ctx context.Context, now auth.Session) error {
 	var one int
 	err := p.DB.QueryRowContext(ctx, `SELECT 1 FROM passkey_offers WHERE user_id = $1 AND session_id = $2 AND open_until > $3`,
 		now.User.ID, now.ID, db.Micros(p.Clock())).Scan(&one)
-	if errors.Is(err, sql.ErrNoRows) {
-		return auth.ErrForbidden
-	}
-	return err
+	return db.NoneMeans(auth.ErrForbidden, err)
 }
 
 // take takes an offer up, once, and says until when to be quiet now.
 func (p *Passkey) take(ctx context.Context, tx auth.Tx, now auth.Session, quiet time.Time) error {
-	return forbiddenIfGone(db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $4
+	return db.NoneMeans(auth.ErrForbidden, db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $4
 		WHERE user_id = $1 AND session_id = $2 AND open_until > $3`, now.User.ID, now.ID, db.Micros(p.Clock()), db.Micros(quiet))))
 }
 
 // refuse ends an offer, also one that is over its time: that somebody wants no other holds.
 func (p *Passkey) refuse(ctx context.Context, tx auth.Tx, now auth.Session, quiet time.Time) error {
-	return forbiddenIfGone(db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $3
+	return db.NoneMeans(auth.ErrForbidden, db.One(tx.ExecContext(ctx, `UPDATE passkey_offers SET session_id = '', quiet_until = $3
 		WHERE user_id = $1 AND session_id = $2`, now.User.ID, now.ID, db.Micros(quiet))))
-}
-
-func forbiddenIfGone(err error) error {
-	if errors.Is(err, auth.ErrNotFound) {
-		return auth.ErrForbidden
-	}
-	return err
 }
 
 // astray lists the people, but for the disabled, who have passkeys, but none for this relying party, and for which one theirs are.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -65,10 +64,7 @@ func (t *TOTP) begin(ctx context.Context, tx auth.Tx, u auth.UserID, in string, 
 func (t *TOTP) begun(ctx context.Context, u auth.UserID, in string, id auth.EnrolmentID) (a authenticator, err error) {
 	err = t.DB.QueryRowContext(ctx, `SELECT `+columns+` FROM totp WHERE id = $1 AND user_id = $2 AND begun_in = $3 AND NOT confirmed AND added_at > $4`,
 		id, u, in, db.Micros(t.Clock().Add(-waiting))).Scan(a.fields()...)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = auth.ErrNotFound
-	}
-	return a, err
+	return a, db.NoneMeans(auth.ErrNotFound, err)
 }
 
 // Sweep removes what waited in vain.
@@ -81,7 +77,7 @@ func (t *TOTP) Sweep(ctx context.Context) error {
 
 // spend burns a step, once: whoever comes second changes no row.
 func (t *TOTP) spend(ctx context.Context, tx auth.Tx, id auth.EnrolmentID, step int64, now time.Time) error {
-	return wrongIfGone(db.One(tx.ExecContext(ctx, `UPDATE totp SET last_step = $2, last_used_at = $3 WHERE id = $1 AND confirmed AND last_step < $2`,
+	return db.NoneMeans(auth.ErrWrong, db.One(tx.ExecContext(ctx, `UPDATE totp SET last_step = $2, last_used_at = $3 WHERE id = $1 AND confirmed AND last_step < $2`,
 		id, step, db.Micros(now))))
 }
 
@@ -96,7 +92,7 @@ func (t *TOTP) reseal(ctx context.Context, tx auth.Tx, a authenticator, secret [
 
 // confirm names the authenticator and spends the step that proved it, if it still waits for that.
 func (t *TOTP) confirm(ctx context.Context, tx auth.Tx, id auth.EnrolmentID, name string, step int64, now time.Time) error {
-	return wrongIfGone(db.One(tx.ExecContext(ctx, `UPDATE totp SET confirmed = TRUE, name = $2, last_step = $3, added_at = $4, last_used_at = $4
+	return db.NoneMeans(auth.ErrWrong, db.One(tx.ExecContext(ctx, `UPDATE totp SET confirmed = TRUE, name = $2, last_step = $3, added_at = $4, last_used_at = $4
 		WHERE id = $1 AND NOT confirmed`, id, name, step, db.Micros(now))))
 }
 
@@ -112,12 +108,5 @@ func (t *TOTP) Remove(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.En
 
 func (t *TOTP) removeAll(ctx context.Context, tx auth.Tx, u auth.UserID) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM totp WHERE user_id = $1`, u)
-	return err
-}
-
-func wrongIfGone(err error) error {
-	if errors.Is(err, auth.ErrNotFound) {
-		return auth.ErrWrong
-	}
 	return err
 }
