@@ -84,13 +84,29 @@ type Enrolment struct {
 	Name     string
 	Added    time.Time
 	LastUsed time.Time // zero: never
-	Void     bool      // it cannot be used any more: a passkey for a domain that we left
-	Blocked  bool      // it cannot be used now, by no act of its person: an address that somebody else has too
-	Quiet    bool      // it may be used, but alone it does not switch MFA on: nobody asked for it
-	Weak     bool      // it finishes a sign-in, but proves too little for what step-up protects: a mailed code
-	Dear     bool      // to ask for it costs money, so it is asked for only after something that is not weak
-	Fallback bool      // it is offered after all others: a channel that somebody does not prefer
+	State    State
+	Standing Standing
+	Weak     bool // it finishes a sign-in, but proves too little for what step-up protects: a mailed code
+	Dear     bool // to ask for it costs money, so it is asked for only after something that is not weak
+	Last     bool // it is offered after all others: a channel that somebody does not prefer
 }
+
+// A State says whether an enrolment can be used.
+type State string
+
+const (
+	Usable  State = ""
+	Void    State = "void"    // never again: a passkey for a domain that we left
+	Blocked State = "blocked" // not now, by no act of its person: an address that somebody else has too
+)
+
+// A Standing says what an enrolment is to its account.
+type Standing string
+
+const (
+	Full  Standing = ""      // a factor of its own: who has one has MFA on
+	Quiet Standing = "quiet" // it may be used, but alone it does not switch MFA on: nobody asked for it
+)
 
 // An Offer is how a client hears of a factor it may use now.
 type Offer struct {

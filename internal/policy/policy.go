@@ -185,7 +185,9 @@ func IsOn(f Facts) bool {
 	case Off:
 		return false
 	case Optional:
-		wanted := func(e auth.Enrolment) bool { return !e.Quiet && (f.counts(e) || len(f.Rules.Addable()) > 0) }
+		wanted := func(e auth.Enrolment) bool {
+			return e.Standing == auth.Full && (f.counts(e) || len(f.Rules.Addable()) > 0)
+		}
 		return !f.User.MFAOff && slices.ContainsFunc(f.Enrolled, wanted)
 	}
 	return true
@@ -253,13 +255,13 @@ func (f Facts) strong() bool {
 }
 
 func (f Facts) counts(e auth.Enrolment) bool {
-	return slices.Contains(f.Rules.Factors, e.Kind) && !e.Void && !e.Blocked
+	return slices.Contains(f.Rules.Factors, e.Kind) && e.State == auth.Usable
 }
 
 // blocked is true if one of what the person set up would count, were it not blocked.
 func (f Facts) blocked() bool {
 	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
-		return e.Blocked && !e.Void && slices.Contains(f.Rules.Factors, e.Kind)
+		return e.State == auth.Blocked && slices.Contains(f.Rules.Factors, e.Kind)
 	})
 }
 

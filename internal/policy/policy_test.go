@@ -67,7 +67,7 @@ var (
 	mailed   = proof(auth.Proof{Kind: mail, Enrolment: "inbox", AMR: "otp", Level: auth.OneFactor, Weak: true, At: now})
 	worth0   = proof(proved(mail, "inbox", auth.None))
 	quiet    = fact(func(f *policy.Facts) {
-		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "silent", Kind: app, Quiet: true})
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "silent", Kind: app, Standing: auth.Quiet})
 	})
 	phone  = enrolled(app, "phone")
 	tablet = enrolled(app, "tablet")
@@ -75,7 +75,7 @@ var (
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true})
 	})
 	blocked = fact(func(f *policy.Facts) { // somebody else reads it too
-		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true, Blocked: true})
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true, State: auth.Blocked})
 	})
 	dear = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "phone", Kind: app, Name: "phone", Dear: true})

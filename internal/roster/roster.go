@@ -60,7 +60,7 @@ func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proof
 }
 
 func rank(e auth.Enrolment) int {
-	if e.Fallback {
+	if e.Last {
 		return 1
 	}
 	return 0

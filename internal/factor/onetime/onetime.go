@@ -115,8 +115,7 @@ type Factor struct {
 
 func (f *Factor) Kind() auth.Kind { return f.kind }
 
-// Enrolments is the destination the person proved to read, if any. One that somebody else has too is blocked, and one in a
-// country that we send to no more is void.
+// Enrolments is the destination the person proved to read, if any.
 func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth.Enrolment, error) {
 	all, err := f.contacts(ctx, from, u)
 	if err != nil {
@@ -127,12 +126,12 @@ func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID
 		if c.kind != f.kind {
 			continue
 		}
-		shared, err := f.shared(ctx, from, u, c.kind, c.destination)
+		state, err := f.stands(ctx, from, u, c)
 		if err != nil {
 			return nil, err
 		}
 		some = append(some, auth.Enrolment{ID: c.id, Kind: c.kind, Name: mask(c.kind, c.destination), Added: c.added, LastUsed: c.lastUsed,
-			Void: !f.served(c), Blocked: shared, Weak: c.kind == Email, Dear: c.kind == SMS, Fallback: !c.preferred})
+			State: state, Weak: c.kind == Email, Dear: c.kind == SMS, Last: !c.preferred})
 	}
 	return some, nil
 }
@@ -217,10 +216,17 @@ func wrongIf(so bool, err error) error {
 	return err
 }
 
-// reaches says whether a code may go to a contact.
-func (c *Codes) reaches(ctx context.Context, from auth.Reader, u auth.UserID, k contact) (bool, error) {
+// stands says whether a code may go to a contact: to none in a country that we send to no more, nor where somebody else
+// would read it too.
+func (c *Codes) stands(ctx context.Context, from auth.Reader, u auth.UserID, k contact) (auth.State, error) {
+	if !c.served(k) {
+		return auth.Void, nil
+	}
 	shared, err := c.shared(ctx, from, u, k.kind, k.destination)
-	return !shared && c.served(k), err
+	if shared {
+		return auth.Blocked, err
+	}
+	return auth.Usable, err
 }
 
 // served is true of what lies in a country that we send to.

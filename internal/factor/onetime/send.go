@@ -62,11 +62,11 @@ func (f *Factor) reached(ctx context.Context, from auth.Reader, in web.Thread) (
 			!slices.Contains(f.Roster.Rules().Factors, c.kind) {
 			continue
 		}
-		may, err := f.reaches(ctx, from, in.User.ID, c)
+		state, err := f.stands(ctx, from, in.User.ID, c)
 		if err != nil {
 			return nil, err
 		}
-		if may {
+		if state == auth.Usable {
 			some = append(some, c)
 		}
 	}

@@ -222,7 +222,7 @@ func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) err
 // that the browser made by itself never does, and is quiet: its person may not even know that the password alone would no
 // longer do.
 func (p *Passkey) turnOn(ctx context.Context, tx auth.Tx, before policy.Facts, k creation) error {
-	hasOne := slices.ContainsFunc(roster.Of(Kind, before.Enrolled), func(e auth.Enrolment) bool { return !e.Quiet })
+	hasOne := slices.ContainsFunc(roster.Of(Kind, before.Enrolled), func(e auth.Enrolment) bool { return e.Standing == auth.Full })
 	if before.Rules.MFA != policy.Optional || !before.User.MFAOff || k.quiet || hasOne {
 		return nil
 	}

@@ -71,7 +71,13 @@ func (p *Passkey) Enrolments(ctx context.Context, from auth.Reader, u auth.UserI
 	all, err := p.all(ctx, from, u)
 	some := make([]auth.Enrolment, len(all))
 	for i, k := range all {
-		some[i] = auth.Enrolment{ID: k.id, Kind: Kind, Name: k.name, Added: k.added, LastUsed: k.used, Void: !p.works(k), Quiet: k.quiet}
+		some[i] = auth.Enrolment{ID: k.id, Kind: Kind, Name: k.name, Added: k.added, LastUsed: k.used}
+		if !p.works(k) {
+			some[i].State = auth.Void
+		}
+		if k.quiet {
+			some[i].Standing = auth.Quiet
+		}
 	}
 	return some, err
 }

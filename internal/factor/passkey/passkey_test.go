@@ -325,11 +325,11 @@ func TestAPasskeyOfAnotherPartyIsVoid(t *testing.T) {
 			}
 		}
 		some, err := now.Enrolments(t.Context(), now.DB, d.ann.ID)
-		if err != nil || len(some) != 1 || !some[0].Void {
+		if err != nil || len(some) != 1 || some[0].State != auth.Void {
 			t.Error(some, err)
 		}
 		some, err = d.Enrolments(t.Context(), d.DB, d.ann.ID)
-		if err != nil || len(some) != 1 || some[0].Void {
+		if err != nil || len(some) != 1 || some[0].State != auth.Usable {
 			t.Error(some, err)
 		}
 		d.honest(t, second.as(t, d.ann), k)
