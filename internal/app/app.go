@@ -25,6 +25,8 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
+	"sallyport/internal/factor/accesspass"
+	"sallyport/internal/factor/backupcode"
 	"sallyport/internal/factor/onetime"
 	"sallyport/internal/factor/passkey"
 	"sallyport/internal/factor/password"
@@ -81,7 +83,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	rules := Rules(c)
-	if err := rules.Check([]auth.Kind{passkey.Kind, totp.Kind, onetime.Email, onetime.SMS}); err != nil {
+	if err := rules.Check([]auth.Kind{passkey.Kind, totp.Kind, onetime.Email, onetime.SMS, backupcode.Kind}); err != nil {
 		return nil, err
 	}
 	if rules.MFA != policy.Off && len(rules.Factors) == 0 && len(c.Policy.Factors) > 0 {
@@ -214,16 +216,19 @@ func sameKeys(ctx context.Context, d *db.DB, mac []byte) error {
 // Rules are the policy of a configuration.
 func Rules(c config.Config) policy.Rules {
 	p := c.Policy
-	r := policy.Rules{MFA: policy.MFA(p.MFA), Grace: time.Duration(p.GraceDays) * 24 * time.Hour,
-		LastFactor: policy.LastFactor(p.LastFactor), StepUp: time.Duration(p.StepUpMinutes) * time.Minute}
+	r := policy.Rules{MFA: policy.MFA(p.MFA), Closed: []auth.Kind{backupcode.Kind}, Given: []auth.Kind{accesspass.Kind}, Grace: time.Duration(p.GraceDays) * 24 * time.Hour,
+		LastFactor: policy.LastFactor(p.LastFactor), StepUp: time.Duration(p.StepUpMinutes) * time.Minute, Trust: time.Duration(p.TrustDays) * 24 * time.Hour, Recovery: time.Duration(p.RecoveryDays) * 24 * time.Hour}
 	if c.Passkeys.Use != string(passkey.Enabled) {
-		r.Closed = []auth.Kind{passkey.Kind}
+		r.Closed = append(r.Closed, passkey.Kind)
 	}
 	for _, f := range p.Factors {
 		if auth.Kind(f) == passkey.Kind && c.Passkeys.Use == string(passkey.Disabled) {
 			continue
 		}
 		r.Factors = append(r.Factors, auth.Kind(f))
+	}
+	for _, way := range p.Recovery {
+		r.Given = append(r.Given, auth.Kind(way))
 	}
 	return r
 }

@@ -55,6 +55,7 @@ type User struct {
 	Phone    string    // work phone, E.164; may be empty
 	Language string    // of messages, BCP 47; empty: the one of the site
 	Frozen   time.Time // until then nobody changes how the account is protected
+	Recovers time.Time // from then on the password steps up, where what is stronger is lost; zero: none said so
 	Added    time.Time
 }
 
@@ -74,6 +75,8 @@ type Proof struct {
 	AMR       string      `json:"amr"`                 // RFC 8176: "pwd", "otp", ...
 	Level     Level       `json:"level"`               // of this proof alone; two different kinds make MultiFactor
 	Weak      bool        `json:"weak,omitempty"`      // but not together with this one: a mailed code
+	Given     bool        `json:"given,omitempty"`     // nor with this: it stood in for a factor that was not at hand
+	Mailed    bool        `json:"mailed,omitempty"`    // it came by mail, so a code by mail beside it proves nothing more
 	At        time.Time   `json:"at"`
 }
 
@@ -87,6 +90,7 @@ type Enrolment struct {
 	State    State
 	Standing Standing
 	Weak     bool // it finishes a sign-in, but proves too little for what step-up protects: a mailed code
+	Given    bool // so does what others gave somebody who is locked out; it counts whatever factors the rules name
 	Dear     bool // to ask for it costs money, so it is asked for only after something that is not weak
 	Last     bool // it is offered after all others: a channel that somebody does not prefer
 }
@@ -106,6 +110,7 @@ type Standing string
 const (
 	Full  Standing = ""      // a factor of its own: who has one has MFA on
 	Quiet Standing = "quiet" // it may be used, but alone it does not switch MFA on: nobody asked for it
+	Spare Standing = "spare" // it only stands in for the others: without one it is nothing, and it never steps up
 )
 
 // An Offer is how a client hears of a factor it may use now.

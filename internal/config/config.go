@@ -60,11 +60,13 @@ type Site struct {
 // Policy is what is asked of everybody.
 type Policy struct {
 	MFA           string   `toml:"mfa" doc:"off, optional (who has a second factor is asked for it) or required (everybody sets one up)."`
-	Factors       []string `toml:"factors" doc:"Second factors that count, of passkey, totp, email and sms. The last two need [mail] and [sms]."`
+	Factors       []string `toml:"factors" doc:"Second factors that count, of passkey, totp, email, sms and backupcode. email and sms need [mail] and [sms]; backup codes only stand in for one of the others."`
 	GraceDays     int      `toml:"grace_days" doc:"With required: days from the first sign-in without a second factor until it is enforced."`
 	LastFactor    string   `toml:"last_factor" doc:"refuse or warn when somebody removes their last second factor."`
 	StepUpMinutes int      `toml:"step_up_minutes" doc:"How long a fresh proof stays fresh, 1 to 60."`
-	RecoveryDays  int      `toml:"recovery_days" doc:"Days, 1 to 30, for which nothing that secures an account can be changed after its person answered a notice with This wasn't me."`
+	TrustDays     int      `toml:"trust_days" doc:"Days, 1 to 365, for which a browser skips the second step once its person trusts it; 0: none does."`
+	Recovery      []string `toml:"recovery" doc:"What may stand in for a second step that is lost, beside backup codes and access passes: email, a code to the address of the account."`
+	RecoveryDays  int      `toml:"recovery_days" doc:"Days, 1 to 30, that whoever came in by such a code or by an access pass waits until they may change factors; and for which nothing that secures an account can be changed after its person answered a notice with This wasn't me."`
 }
 
 // Passkeys is what may be done with passkeys, and which ones are accepted.
@@ -144,7 +146,7 @@ func Default() Config {
 		URL: "http://localhost:8080", Listen: "localhost:8080", Data: "./data", Connections: 16,
 		TrustedProxies: []string{}, ReturnTo: []string{}, MetricsListen: "localhost:9464", LogLevel: "info",
 		Site:     Site{Name: "Sallyport", Support: "your administrator"},
-		Policy:   Policy{MFA: "optional", Factors: []string{"passkey", "totp"}, LastFactor: "refuse", StepUpMinutes: 10, RecoveryDays: 3},
+		Policy:   Policy{MFA: "optional", Factors: []string{"passkey", "totp", "backupcode"}, LastFactor: "refuse", StepUpMinutes: 10, TrustDays: 30, Recovery: []string{}, RecoveryDays: 3},
 		Passkeys: Passkeys{Use: "enabled", RelatedOrigins: []string{}, AddAt: "anywhere", TurnsMFAOn: true, Offer: true, AllowedAAGUIDs: []string{}, DeniedAAGUIDs: []string{}},
 		Session:  Session{IdleMinutes: 60, AbsoluteHours: 24},
 		Password: Password{MemoryKiB: 7168, Iterations: 5},
@@ -287,6 +289,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("passkeys.add_at is %q: set it to anywhere or signin", c.Passkeys.AddAt)
 	case c.Policy.RecoveryDays < 1 || c.Policy.RecoveryDays > 30:
 		return fmt.Errorf("policy.recovery_days is %d: set it to 1 to 30", c.Policy.RecoveryDays)
+	case c.Policy.TrustDays < 0 || c.Policy.TrustDays > 365:
+		return fmt.Errorf("policy.trust_days is %d: set it to 1 to 365, or to 0 to let no browser skip the second step", c.Policy.TrustDays)
 	case c.Password.AtOnce < 0:
 		return errors.New("password.at_once is negative: set it to 0 for one hash at a time on each core")
 	}

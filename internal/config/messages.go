@@ -19,6 +19,14 @@ func (c Config) checkMessages() error {
 			return fmt.Errorf("policy.factors names %q but %s is empty, so no code could be sent: set it, or take %q out", f, setting[f], f)
 		}
 	}
+	for _, way := range c.Policy.Recovery {
+		if way != "email" {
+			return fmt.Errorf("policy.recovery has %q: name email, or nothing", way)
+		}
+		if c.Mail.Host == "" {
+			return errors.New("policy.recovery names email but mail.host is empty, so no code could be sent: set it, or take email out")
+		}
+	}
 	switch {
 	case !slices.Contains([]string{"preferred", "choose", "all"}, c.Codes.Delivery):
 		return fmt.Errorf("codes.delivery is %q: set it to preferred, choose or all", c.Codes.Delivery)

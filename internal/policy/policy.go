@@ -33,10 +33,18 @@ const (
 type Rules struct {
 	MFA        MFA
 	Factors    []auth.Kind   // second factors that count
-	Closed     []auth.Kind   // those of them that nobody can add now
+	Closed     []auth.Kind   // those of them that nobody can set up now, or not before another
+	Given      []auth.Kind   // what may be given to somebody who lost theirs, whether it is among Factors or not
 	Grace      time.Duration // how long somebody may go on without a required factor, from the first sign-in that lacks it
 	LastFactor LastFactor
 	StepUp     time.Duration // how long a fresh proof stays fresh
+	Trust      time.Duration // how long a browser may skip the second step; 0: none may
+	Recovery   time.Duration // how long whoever came in by a weaker way waits until they may change factors
+}
+
+// Asks says whether a kind of second factor may be asked for at all.
+func (r Rules) Asks(k auth.Kind) bool {
+	return slices.Contains(r.Factors, k) || slices.Contains(r.Given, k)
 }
 
 // Addable are the second factors that count and that people can set up.
@@ -77,6 +85,7 @@ type Facts struct {
 	Proofs   []auth.Proof
 	Enrolled []auth.Enrolment // second factors
 	First    []auth.Enrolment // the password, for whoever came in without it
+	Trusted  bool             // the person has trusted this browser
 }
 
 // A Need is what is still missing.
@@ -105,11 +114,13 @@ func Next(f Facts) Step {
 		return Step{Need: Denied}
 	case mfa != Off && mfa != Optional && mfa != Required:
 		return Step{Need: Denied}
-	case f.proved():
+	case f.proved() && !f.mustEnrol():
 		return Step{Need: Nothing}
 	case mfa == Off:
 		return Step{Need: Nothing}
 	case mfa == Optional && !IsOn(f):
+		return Step{Need: Nothing}
+	case len(usable) > 0 && f.Trusted && f.Rules.Trust > 0 && f.strong():
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
@@ -131,6 +142,7 @@ func Next(f Facts) Step {
 
 // StepUp says what a dangerous act needs now: nothing, or one of Accepts. Rule U2: whoever has something stronger
 // than a first factor proves that, unless this session proved it before; security R7: the highest level the account has.
+// Rule L3: whoever lost it waits for as long as the rules want, and then it is the password.
 func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 	if f.User.ID == "" || f.User.Disabled || LevelOf(f.Proofs) == auth.None {
 		return Step{Need: Denied}
@@ -138,11 +150,11 @@ func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 	if f.Now.Before(freshUntil) {
 		return Step{Need: Nothing}
 	}
-	accepts := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.Weak })
+	accepts := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.Weak || e.Given || e.Standing == auth.Spare })
 	if len(accepts) == 0 && f.blocked() {
 		return Step{Need: Blocked}
 	}
-	if len(accepts) == 0 || LevelOf(f.Proofs) >= auth.MultiFactor {
+	if len(accepts) == 0 || LevelOf(f.Proofs) >= auth.MultiFactor || f.recovered() {
 		accepts = append(accepts, first...)
 	}
 	return Step{Need: Second, Accepts: accepts}
@@ -154,7 +166,20 @@ func Left(f Facts, gone ...auth.EnrolmentID) []auth.Enrolment {
 	if !IsOn(f) {
 		return nil
 	}
-	return f.usable()
+	return slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.Standing == auth.Spare })
+}
+
+// CameWeakly says whether a sign-in was finished by what stands in for factors that the person has (L3).
+func CameWeakly(f Facts) bool { return f.stoodIn() && f.hasOwn() }
+
+// ripe is how long somebody who waited may use what they waited for.
+const ripe = 7 * 24 * time.Hour
+
+// recovered is true for somebody who said that what they have is lost and waited, once they came by two steps.
+func (f Facts) recovered() bool {
+	first := slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return !p.Weak && !p.Given })
+	return !f.User.Recovers.IsZero() && !f.Now.Before(f.User.Recovers) && f.Now.Before(f.User.Recovers.Add(ripe)) &&
+		first && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Weak || p.Given })
 }
 
 // MayRemove says whether some second factors may go together: nil, or why not.
@@ -202,11 +227,14 @@ func MFAOf(f Facts) MFA {
 }
 
 // Proved is true where the proofs are enough whatever else the person has: then Enrolled need not be known.
-func Proved(f Facts) bool { return f.proved() }
+func Proved(f Facts) bool {
+	depends := func(p auth.Proof) bool { return p.Given || p.Mailed }
+	return f.proved() && !slices.ContainsFunc(f.Proofs, depends)
+}
 
 // LevelOf is what proofs are worth together: two of different kinds are two factors, but for weak ones.
 func LevelOf(proofs []auth.Proof) (level auth.Level) {
-	counts := func(p auth.Proof) bool { return p.Level >= auth.OneFactor && !p.Weak }
+	counts := func(p auth.Proof) bool { return p.Level >= auth.OneFactor && !p.Weak && !p.Given }
 	for i, p := range proofs {
 		level = max(level, p.Level)
 		for _, q := range proofs[:i] {
@@ -232,45 +260,74 @@ func AMR(proofs []auth.Proof) []string {
 	return amr
 }
 
-// usable is what is enrolled, can be used and counts here.
+// usable is what is enrolled, can be used and counts here. What is spare needs something to stand in for (B1).
 func (f Facts) usable() (found []auth.Enrolment) {
 	for _, e := range f.Enrolled {
-		if f.counts(e) {
+		if f.counts(e) && (e.Standing != auth.Spare || f.hasOwn()) {
 			found = append(found, e)
 		}
 	}
 	return found
 }
 
-// unshown is without the mailed code that opened the sign-in: it is never both steps. Nor does it lead to what is dear.
+// hasOwn is true for somebody who set up a factor of their own, whatever became of it.
+func (f Facts) hasOwn() bool {
+	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return e.Standing != auth.Spare })
+}
+
+// unshown is without the mailed code that opened the sign-in: it is never both steps. Nor does it lead to what is dear or
+// given, and a password that came by mail leads to no code by mail past something stronger.
 func (f Facts) unshown(some []auth.Enrolment) []auth.Enrolment {
 	return slices.DeleteFunc(some, func(e auth.Enrolment) bool {
-		return e.Dear && !f.strong() || e.Weak && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Kind == e.Kind })
+		shown := func(p auth.Proof) bool { return p.Kind == e.Kind || p.Mailed && f.hasBetter() }
+		return (e.Dear || e.Given) && !f.strong() || e.Weak && slices.ContainsFunc(f.Proofs, shown)
 	})
 }
 
+// hasBetter is true for somebody who set up something that is not weak.
+func (f Facts) hasBetter() bool {
+	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return !e.Weak && !e.Given && e.Standing != auth.Spare })
+}
+
+// stoodIn is true if something was shown that stands in for what was not at hand.
+func (f Facts) stoodIn() bool {
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Given })
+}
+
+// mustEnrol is true where a second step is required of somebody who has none, but for what they were given.
+func (f Facts) mustEnrol() bool { return MFAOf(f) == Required && f.stoodIn() && !f.hasOwn() }
+
 // strong is true once something was shown that is not weak.
 func (f Facts) strong() bool {
-	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return !p.Weak })
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return !p.Weak && !p.Given })
 }
 
 func (f Facts) counts(e auth.Enrolment) bool {
-	return slices.Contains(f.Rules.Factors, e.Kind) && e.State == auth.Usable
+	return f.names(e.Kind, e.Given) && e.State == auth.Usable
+}
+
+// names says whether the rules name a kind: what is given counts though it is no factor here.
+func (f Facts) names(k auth.Kind, given bool) bool {
+	return slices.Contains(f.Rules.Factors, k) || given && slices.Contains(f.Rules.Given, k)
 }
 
 // blocked is true if one of what the person set up would count, were it not blocked.
 func (f Facts) blocked() bool {
 	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
-		return e.State == auth.Blocked && slices.Contains(f.Rules.Factors, e.Kind)
+		return e.State == auth.Blocked && f.names(e.Kind, e.Given)
 	})
 }
 
 // proved is true once a factor that counts here was shown beside another kind, even one that does not raise the level;
 // or one that is two factors by itself. Rule P7: a passkey without user verification is not. A mailed code that began the
 // sign-in counts only if it went where the person had proved to read before (C5).
+//
+// Beside a password that came by mail, a code by mail counts only for who has nothing better.
 func (f Facts) proved() bool {
 	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
-		beside := func(q auth.Proof) bool { return q.Kind != p.Kind && q.Level >= auth.OneFactor }
-		return slices.Contains(f.Rules.Factors, p.Kind) && p.Enrolment != "" && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
+		beside := func(q auth.Proof) bool {
+			return q.Kind != p.Kind && q.Level >= auth.OneFactor && !(p.Weak && q.Mailed && f.hasBetter())
+		}
+		return f.names(p.Kind, p.Given) && p.Enrolment != "" && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
 	})
 }

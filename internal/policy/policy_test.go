@@ -16,6 +16,9 @@ const (
 	app  auth.Kind = "totp"
 	key  auth.Kind = "passkey"
 	mail auth.Kind = "onetime"
+
+	spare auth.Kind = "backupcode"
+	given auth.Kind = "accesspass"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -69,9 +72,28 @@ var (
 	quiet    = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "silent", Kind: app, Standing: auth.Quiet})
 	})
-	phone  = enrolled(app, "phone")
-	tablet = enrolled(app, "tablet")
-	inbox  = fact(func(f *policy.Facts) {
+	sheet = fact(func(f *policy.Facts) { // backup codes
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "sheet", Kind: spare, Name: "sheet", Standing: auth.Spare})
+	})
+	pass = fact(func(f *policy.Facts) { // for somebody who has factors
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Standing: auth.Spare, Given: true})
+	})
+	resetPass = fact(func(f *policy.Facts) { // for somebody whose factors an administrator removed
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Given: true})
+	})
+	lapsed = fact(func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Given: true, State: auth.Blocked})
+	})
+	address = fact(func(f *policy.Facts) { // of the account, by policy.recovery
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "address", Kind: mail, Name: "address", Standing: auth.Spare, Weak: true, Given: true})
+	})
+	scratched   = proof(proved(spare, "sheet", auth.OneFactor))
+	passed      = proof(auth.Proof{Kind: given, Enrolment: "pass", AMR: "otp", Level: auth.OneFactor, Given: true, At: now})
+	reached     = proof(auth.Proof{Kind: mail, Enrolment: "address", AMR: "otp", Level: auth.OneFactor, Weak: true, Given: true, At: now})
+	newPassword = proof(auth.Proof{Kind: "password", Enrolment: "password", AMR: "pwd", Level: auth.OneFactor, Mailed: true, At: now})
+	phone       = enrolled(app, "phone")
+	tablet      = enrolled(app, "tablet")
+	inbox       = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true})
 	})
 	blocked = fact(func(f *policy.Facts) { // somebody else reads it too
@@ -83,6 +105,12 @@ var (
 	unproved    = proof(auth.Proof{Kind: mail, AMR: "otp", Level: auth.OneFactor, Weak: true, At: now}) // it went to the login
 	hasPassword = fact(func(f *policy.Facts) { f.First = []auth.Enrolment{{ID: "password", Kind: "password"}} })
 )
+
+func mayGive(kinds ...auth.Kind) fact { return func(f *policy.Facts) { f.Rules.Given = kinds } }
+func trust(days int) fact {
+	return func(f *policy.Facts) { f.Rules.Trust, f.Trusted = time.Duration(days)*24*time.Hour, true }
+}
+func recovers(d time.Duration) fact { return func(f *policy.Facts) { f.User.Recovers = now.Add(d) } }
 
 func assigned(m auth.Method) fact { return func(f *policy.Facts) { f.User.Method = m } }
 
@@ -153,6 +181,64 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := policy.Next(c.facts); got.Need != c.want {
 				t.Errorf("needs %s, want %s", got.Need, c.want)
+			}
+		})
+	}
+}
+
+// B1, R1, R2, A3, A4, L1, L3: what stands in for a factor stands in for one, and is none.
+func TestNextKnowsWhatStandsIn(t *testing.T) {
+	sheets, gives := counts(app, spare), mayGive(given)
+	mails := mayGive(mail)
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		want  policy.Need
+		by    string
+	}{
+		"a backup code stands in for an authenticator":          {facts(sheets, password, phone, sheet), policy.Second, "phone sheet"},
+		"and is a second step":                                  {facts(sheets, password, phone, sheet, scratched), policy.Nothing, ""},
+		"a sheet alone asks nothing":                            {facts(sheets, password, sheet), policy.Nothing, ""},
+		"a sheet alone is no second step where one is required": {facts(sheets, required, password, sheet), policy.Enrolling, ""},
+		"a sheet stands in for what counts no more":             {facts(sheets, password, inbox, sheet), policy.Second, "sheet"},
+		"a sheet does not count where it is not named":          {facts(password, phone, sheet), policy.Second, "phone"},
+		"nor does one of its codes":                             {facts(password, phone, sheet, scratched), policy.Second, "phone"},
+		"a pass stands in, though no rule names it":             {facts(gives, password, phone, pass), policy.Second, "phone pass"},
+		"and opens":                                                {facts(gives, password, phone, passed), policy.Nothing, ""},
+		"even where a second step is required":                     {facts(gives, required, password, phone, passed), policy.Nothing, ""},
+		"not where passes are not given":                           {facts(password, phone, pass, passed), policy.Second, "phone"},
+		"not after a mailed code alone":                            {facts(gives, counts(app, mail), mailed, phone, pass), policy.Second, "phone"},
+		"nor with one":                                             {facts(gives, passed, phone), policy.Second, "phone"},
+		"a pass for somebody without factors asks nothing":         {facts(gives, password, pass), policy.Nothing, ""},
+		"after a reset, the password alone opens nothing":          {facts(gives, password, resetPass), policy.Second, "pass"},
+		"nor sets anything up where that is required":              {facts(gives, required, password, resetPass), policy.Second, "pass"},
+		"with the pass it opens":                                   {facts(gives, password, passed), policy.Nothing, ""},
+		"with the pass something is set up where that is required": {facts(gives, required, password, passed), policy.Enrolling, ""},
+		"a pass that lapsed is replaced by nothing":                {facts(gives, password, lapsed), policy.Blocked, ""},
+		"nor where a second step is required":                      {facts(gives, required, password, lapsed), policy.Blocked, ""},
+		"a code to the address of the account stands in":           {facts(mails, password, phone, address), policy.Second, "phone address"},
+		"and opens, by its own":                                    {facts(mails, password, phone, address, reached), policy.Nothing, ""},
+		"but is none where one is required":                        {facts(mails, required, password, address), policy.Enrolling, ""},
+		"not after a mailed code alone, as the same mailbox":       {facts(mails, counts(app, mail), mailed, hasPassword, phone, address), policy.Second, "phone"},
+		"nor after a password that came by the same mailbox":       {facts(mails, newPassword, phone, address), policy.Second, "phone"},
+		"nor with a code that came there all the same":             {facts(mails, newPassword, phone, address, reached), policy.Second, "phone"},
+		"nor with one to an address that was proved":               {facts(counts(app, mail), newPassword, phone, inbox, mailed), policy.Second, "phone"},
+		"a password that came by mail is one to everything else":   {facts(newPassword, phone, code), policy.Nothing, ""},
+		"and to a mailed code, for who has nothing better":         {facts(counts(mail), newPassword, inbox, mailed), policy.Nothing, ""},
+		"a trusted browser skips the second step":                  {facts(trust(30), password, phone), policy.Nothing, ""},
+		"where it is required, too":                                {facts(trust(30), required, password, phone), policy.Nothing, ""},
+		"not where browsers are not trusted":                       {facts(trust(0), password, phone), policy.Second, "phone"},
+		"nor after a mailed code alone":                            {facts(trust(30), counts(app, mail), mailed, phone), policy.Second, "phone"},
+		"nor in place of what must be set up":                      {facts(trust(30), required, password), policy.Enrolling, ""},
+		"nor of what is blocked":                                   {facts(trust(30), counts(app, mail), password, blocked), policy.Blocked, ""},
+		"nor for somebody disabled":                                {facts(trust(30), disabled, password, phone), policy.Denied, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := policy.Next(c.facts)
+			if got.Need != c.want || idsOf(got.Accepts) != c.by {
+				t.Errorf("needs %s by %q, want %s by %q", got.Need, idsOf(got.Accepts), c.want, c.by)
+			}
+			if policy.Proved(c.facts) && got.Need != policy.Nothing {
+				t.Error("Proved says that it is enough")
 			}
 		})
 	}
@@ -235,6 +321,18 @@ func TestStepUpAsksForTheStrongestThereIs(t *testing.T) {
 		"a mailed code does not let the password do":                    {facts(counts(app, mail), password, mailed, inbox, phone), 0, first, policy.Second, "phone"},
 		"what is blocked is no reason for the password":                 {facts(counts(app, mail), password, blocked), 0, first, policy.Blocked, ""},
 		"who has nothing at all can prove nothing, and passes not":      {facts(unlocked), 0, nil, policy.Second, ""},
+		"a trusted browser is no proof":                                 {facts(trust(30), password, phone), 0, first, policy.Second, "phone"},
+		"a backup code is no fresh proof":                               {facts(counts(app, spare), password, phone, sheet), 0, first, policy.Second, "phone"},
+		"but it let the person in as a second factor":                   {facts(counts(app, spare), password, scratched, phone, sheet), 0, first, policy.Second, "phone password"},
+		"a pass is no fresh proof, and does not let the password do":    {facts(mayGive(given), password, passed, phone, pass), 0, first, policy.Second, "phone"},
+		"nor does a code to the address of the account":                 {facts(mayGive(mail), password, reached, phone, address), 0, first, policy.Second, "phone"},
+		"who was reset and has nothing proves the password":             {facts(mayGive(given), password, passed), 0, first, policy.Second, "password"},
+		"who lost it and waits, waits":                                  {facts(mayGive(given), recovers(time.Second), password, passed, phone), 0, first, policy.Second, "phone"},
+		"who lost it and waited proves the password":                    {facts(mayGive(given), recovers(0), password, passed, phone), 0, first, policy.Second, "phone password"},
+		"after a code by mail, too":                                     {facts(counts(app, mail), recovers(-time.Hour), password, mailed, inbox, phone), 0, first, policy.Second, "phone password"},
+		"not who came by the password alone":                            {facts(recovers(-time.Hour), password, phone), 0, first, policy.Second, "phone"},
+		"nor by mailed codes alone":                                     {facts(counts(app, mail), recovers(-time.Hour), mailed, phone), 0, first, policy.Second, "phone"},
+		"nor who let a week go by":                                      {facts(mayGive(given), recovers(-7*24*time.Hour), password, passed, phone), 0, first, policy.Second, "phone"},
 		"a grace period is no window":                                   {facts(required, grace(7), password), 0, first, policy.Second, "password"},
 		"a passkey session may use the password only besides a passkey": {facts(counts(app, key), unlocked, enrolled(key, "laptop")), 0, first, policy.Second, "laptop password"},
 	} {
@@ -256,6 +354,10 @@ func TestTheLastFactorStaysWhereItIsNeeded(t *testing.T) {
 	}{
 		"one of two may go":                                   {facts(phone, tablet), "phone", true},
 		"one of two may go where MFA is required":             {facts(required, phone, tablet), "phone", true},
+		"the last stays beside backup codes":                  {facts(counts(app, spare), phone, sheet), "phone", false},
+		"and where one is required":                           {facts(required, counts(app, spare), phone, sheet), "phone", false},
+		"and beside a pass":                                   {facts(required, mayGive(given), phone, pass), "phone", false},
+		"backup codes may always go":                          {facts(required, counts(app, spare), phone, sheet), "sheet", true},
 		"the last stays":                                      {facts(phone), "phone", false},
 		"the last goes with a warning, policy warn":           {facts(phone, lastFactor(policy.Warn)), "phone", true},
 		"the last stays where MFA is required, whatever":      {facts(required, phone, lastFactor(policy.Warn)), "phone", false},

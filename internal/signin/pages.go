@@ -52,10 +52,10 @@ func (s *SignIn) Routes() []web.Route {
 	return routes
 }
 
-// counting are the second factors that policy accepts here.
+// counting are the second factors that policy may ask for here.
 func (s *SignIn) counting() []auth.Factor {
 	return slices.DeleteFunc(slices.Clone(s.Roster.Second()), func(f auth.Factor) bool {
-		return !slices.Contains(s.Roster.Rules().Factors, f.Kind())
+		return !s.Roster.Rules().Asks(f.Kind())
 	})
 }
 

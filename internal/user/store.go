@@ -20,12 +20,12 @@ var Schema, _ = fs.Sub(embedded, "schema")
 
 // Columns are what Fields scans, of a table users that the query calls u.
 const Columns = `u.id, u.login, u.name, u.role, u.security_epoch, u.disabled, u.mfa_off, u.mfa_due_at, u.mfa_method,
-	u.email, u.phone, u.language, u.frozen_until, u.added_at`
+	u.email, u.phone, u.language, u.frozen_until, u.recovers_at, u.added_at`
 
 // Fields is where Columns go.
 func Fields(u *auth.User) []any {
 	return []any{&u.ID, &u.Login, &u.Name, &u.Role, &u.Epoch, &u.Disabled, &u.MFAOff, db.Stamp(&u.MFADue), &u.Method,
-		&u.Email, &u.Phone, &u.Language, db.Stamp(&u.Frozen), db.Stamp(&u.Added)}
+		&u.Email, &u.Phone, &u.Language, db.Stamp(&u.Frozen), db.Stamp(&u.Recovers), db.Stamp(&u.Added)}
 }
 
 // Signal is the topic on which nodes hear that something about a user changed; the payload is the id.
@@ -164,9 +164,15 @@ func (s *Store) BeginGrace(ctx context.Context, tx auth.Tx, id auth.UserID, due 
 	return s.change(ctx, tx, id, `UPDATE users SET mfa_due_at = CASE WHEN mfa_due_at = 0 THEN CAST($2 AS BIGINT) ELSE mfa_due_at END WHERE id = $1`, db.Micros(due))
 }
 
+// Recover notes from when on the password steps up for somebody who lost what is stronger; the zero time ends that, and
+// so does every change of the security epoch (security R4).
+func (s *Store) Recover(ctx context.Context, tx auth.Tx, id auth.UserID, at time.Time) error {
+	return s.change(ctx, tx, id, `UPDATE users SET recovers_at = $2 WHERE id = $1`, db.Micros(at))
+}
+
 // Bump voids all that was issued to a user so far and says which epoch began.
 func (s *Store) Bump(ctx context.Context, tx auth.Tx, id auth.UserID) (epoch int64, err error) {
-	err = tx.QueryRowContext(ctx, `UPDATE users SET security_epoch = security_epoch + 1 WHERE id = $1 RETURNING security_epoch`, id).Scan(&epoch)
+	err = tx.QueryRowContext(ctx, `UPDATE users SET security_epoch = security_epoch + 1, recovers_at = 0 WHERE id = $1 RETURNING security_epoch`, id).Scan(&epoch)
 	if err != nil {
 		return 0, db.NoneMeans(auth.ErrNotFound, err)
 	}

@@ -1,0 +1,42 @@
+// Package recovery is the ways back in that are no back doors.
+//
+// It promises: a link that was mailed chooses a password, and neither signs in nor touches the second step (L2); whoever
+// came in by what stands in for their second step changes no factor until a while has passed in which everybody who can be
+// told was told (L3). Nobody learns from it who has an account.
+package recovery
+
+import (
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/factor/onetime"
+	"sallyport/internal/factor/password"
+	"sallyport/internal/notify"
+	"sallyport/internal/roster"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+)
+
+// Recovery helps people who lost something.
+type Recovery struct {
+	Parts
+}
+
+// Parts are what recovery is made with.
+type Parts struct {
+	DB        *db.DB
+	Users     *user.Store
+	Roster    *roster.Roster
+	Passwords *password.Password
+	Contacts  *onetime.Codes
+	Outbox    *notify.Outbox
+	Throttle  *throttle.Throttle
+	Trail     *audit.Trail
+	Revoker   auth.Revoker
+	Site      string // scheme and host, for links
+	Clock     func() time.Time
+}
+
+func New(p Parts) *Recovery { return &Recovery{p} }

@@ -1,0 +1,2 @@
+// Package trust is the browsers on which somebody is not asked for a second step.
+package trust
