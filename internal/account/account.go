@@ -65,7 +65,11 @@ func (a *Account) Routes() []web.Route {
 		}),
 		web.On(visit.SignedIn, "GET /account/security", a.security, web.About{
 			Does: "Show the state of MFA and what happened lately",
-			Page: web.Shell(files, "security.html"),
+			Page: web.Shell(files, "security.html", "activity.html"),
+		}),
+		web.On(visit.SignedIn, "GET /account/activity", a.activity, web.About{
+			Does: "List what happened in the account, the newest first",
+			Page: web.Shell(files, "history.html", "activity.html"),
 		}),
 		web.On(visit.Fresh, "GET /account/mfa/disable", a.beforeDisabling, web.About{
 			Does: "Say whether MFA may be switched off",
@@ -117,15 +121,8 @@ type (
 		Recent   []Happening `json:"recent"`
 		Rule     policy.MFA  `json:"policy" enum:"off,optional,required"`
 		Alone    string      `json:"-"` // what they have that signs in without the password
+		Advice   string      `json:"-"`
 		Cards    []web.Part  `json:"-"`
-	}
-	Happening struct {
-		At      time.Time      `json:"at"`
-		Kind    auth.EventKind `json:"kind"`
-		What    string         `json:"what"`
-		Bad     bool           `json:"bad"`
-		Address string         `json:"address"`
-		Browser string         `json:"browser"`
 	}
 	Response struct {
 		Response auth.Secret `json:"*"`
@@ -154,16 +151,14 @@ func (a *Account) rename(ctx context.Context, in Name) (web.None, error) {
 	})
 }
 
-// recently is how many events the page shows.
-const recently = 6
-
 func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 	now := visit.Of(ctx).Session
 	f, err := a.facts(ctx, a.DB)
 	if err != nil {
 		return Security{}, err
 	}
-	out := Security{MFA: "off", Required: f.Rules.MFA == policy.Required, Rule: f.Rules.MFA, Recent: []Happening{}}
+	rule := policy.MFAOf(f)
+	out := Security{MFA: "off", Required: rule == policy.Required, Rule: rule}
 	switch {
 	case len(f.Enrolled) == 0:
 		if !now.User.MFADue.IsZero() && out.Required {
@@ -174,14 +169,10 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 	default:
 		out.MFA = "inactive"
 	}
-	events, err := a.Trail.Recent(ctx, now.User.ID, recently)
-	if err != nil {
+	if out.Recent, err = a.happened(a.Trail.Recent(ctx, now.User.ID, recently)); err != nil {
 		return Security{}, err
 	}
-	for _, e := range events {
-		what, bad := a.inWords(e)
-		out.Recent = append(out.Recent, Happening{e.At, e.Kind, what, bad, e.Address, e.Browser})
-	}
+	out.Advice = advice(f)
 	for _, c := range a.Cards {
 		card, err := c.Card(ctx)
 		if err != nil {
@@ -190,6 +181,15 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 		out.Cards = append(out.Cards, card)
 	}
 	return out, nil
+}
+
+// advice is for somebody whom one lost device would lock out (P5).
+func advice(f policy.Facts) string {
+	sheet := func(e auth.Enrolment) bool { return e.Standing == auth.Spare && !e.Given }
+	if len(policy.Left(f)) != 1 || slices.ContainsFunc(f.Enrolled, sheet) {
+		return ""
+	}
+	return "You have one second step. Add another below, so that you are not locked out the day it is lost."
 }
 
 func (a *Account) beforeDisabling(ctx context.Context, _ web.None) (Form, error) {
@@ -266,67 +266,4 @@ func (a *Account) alone(f policy.Facts) string {
 		}
 	}
 	return ""
-}
-
-// called is what people call a factor in a sentence: "password".
-func (a *Account) called(k auth.Kind) string {
-	for _, f := range append(slices.Clone(a.Roster.Second()), a.Roster.First()) {
-		if p, ok := f.(web.Prompter); ok && f.Kind() == k {
-			return p.Prompt().Noun
-		}
-	}
-	return "answer"
-}
-
-// inWords says an event to the person it is about, and whether it may be somebody else's doing.
-func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
-	name := e.Detail["name"]
-	switch e.Kind {
-	case auth.SessionStarted:
-		var with []string
-		for _, kind := range strings.Fields(e.Detail["factors"]) {
-			with = append(with, a.called(auth.Kind(kind)))
-		}
-		if with == nil {
-			return "Signed in", false
-		}
-		return "Signed in with " + strings.Join(with, " and "), false
-	case auth.SessionEnded:
-		return "Signed out", false
-	case auth.SessionsEnded:
-		return "Signed out everywhere else", false
-	case auth.SignInFailed, auth.StepUpFailed, auth.FactorFailed:
-		return "Wrong " + a.called(auth.Kind(e.Detail["factor"])), true
-	case auth.StepUpDone:
-		return "Confirmed it’s you", false
-	case auth.FactorAdded:
-		return "Added “" + name + "”", false
-	case auth.FactorRenamed:
-		return "Renamed to “" + name + "”", false
-	case auth.FactorRemoved:
-		return "Removed “" + name + "”", false
-	case auth.PasswordChanged:
-		return "Changed the password", false
-	case auth.MFADisabled:
-		return "Disabled MFA", true
-	case auth.MFAEnabled:
-		return "Turned MFA on", false
-	case auth.MFAReset:
-		return "MFA was reset for you", true
-	case auth.UserAdded:
-		return "Account created", false
-	case auth.UserRenamed:
-		return "Changed your name", false
-	case auth.ContactChanged:
-		return "Changed your " + e.Detail["field"], false
-	case auth.ContactBlocked:
-		return "No " + a.called(auth.Kind(e.Detail["factor"])) + " any more: somebody else has the same", true
-	case auth.MethodSet:
-		return "An administrator chose how you sign in", true
-	case auth.AccountFrozen:
-		return "Said “This wasn’t me”", true
-	case auth.AccountUnfrozen:
-		return "Changes were allowed again", false
-	}
-	return string(e.Kind), false
 }

@@ -129,7 +129,12 @@ type Entry struct {
 
 // Recent is the last n events about a person, newest first. It does not verify them.
 func (t *Trail) Recent(ctx context.Context, user auth.UserID, n int) ([]Entry, error) {
-	return recent(ctx, t.db, user, n)
+	return recent(ctx, t.db, user, "", n)
+}
+
+// Before is the n events about a person that came before one of theirs, newest first; none if it is not theirs.
+func (t *Trail) Before(ctx context.Context, user auth.UserID, event string, n int) ([]Entry, error) {
+	return recent(ctx, t.db, user, event, n)
 }
 
 func (t *Trail) keyed() hash.Hash { return hmac.New(sha256.New, t.key) }

@@ -96,6 +96,15 @@ func TestAPersonSeesTheirOwnEventsNewestFirst(t *testing.T) {
 		if e := got[1]; e.ID == "" || e.Address != "192.0.2.7" || e.Browser != "Mozilla/5.0" || e.Detail["name"] != "iPhone" || e.Detail["kind"] != "passkey" {
 			t.Errorf("%+v", e)
 		}
+		older, err := trail.Before(t.Context(), "u1", got[1].ID, 9)
+		if err != nil || len(older) != 1 || older[0].Kind != auth.SessionStarted {
+			t.Errorf("before it: %+v %v", older, err)
+		}
+		for _, of := range []auth.UserID{"u2", ""} {
+			if older, err := trail.Before(t.Context(), of, got[1].ID, 9); err != nil || len(older) != 0 {
+				t.Errorf("before somebody else's: %+v %v", older, err)
+			}
+		}
 		if got, err := trail.Recent(t.Context(), "", 9); err != nil || len(got) != 1 {
 			t.Error("of nobody:", got, err)
 		}

@@ -21,9 +21,11 @@ func insert(ctx context.Context, tx auth.Tx, r *row) error {
 	return err
 }
 
-func recent(ctx context.Context, d *db.DB, user auth.UserID, n int) ([]Entry, error) {
+// recent begins after the row that before names, or with the newest.
+func recent(ctx context.Context, d *db.DB, user auth.UserID, before string, n int) ([]Entry, error) {
 	rows, err := d.QueryContext(ctx, `SELECT id, at, kind, address, browser, detail FROM events
-		WHERE user_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, user, n)
+		WHERE user_id = $1 AND ($2 = '' OR (at, id) < (SELECT b.at, b.id FROM events b WHERE b.id = $2 AND b.user_id = $1))
+		ORDER BY at DESC, id DESC LIMIT $3`, user, before, n)
 	return db.Collect(rows, err, func(r *sql.Rows) (e Entry, err error) {
 		var (
 			at     int64
