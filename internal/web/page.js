@@ -173,7 +173,7 @@ function enhance(root) {
     const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }), bare = /^\d\d:/.test(time.textContent);
     const today = at.toDateString() === new Date().toDateString();
     time.title = at.toString();
-    if (clock) time.textContent = (bare ? '' : (today ? 'today' : day) + ', ') + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
+    if (clock) time.textContent = (bare ? '' : (today ? 'today' : day) + ', ') + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' });
     else time.textContent = today ? 'today' : day;
   }
   for (const said of root.querySelectorAll('[data-again]')) countdown(said);
