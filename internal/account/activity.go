@@ -79,7 +79,11 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		if with == nil {
 			return "Signed in", false
 		}
-		return "Signed in with " + strings.Join(with, " and "), false
+		where := ""
+		if e.Detail["trusted"] != "" {
+			where = " on a trusted browser"
+		}
+		return "Signed in with " + strings.Join(with, " and ") + where, false
 	case auth.SessionEnded:
 		return "Signed out", false
 	case auth.SessionsEnded:
@@ -116,6 +120,13 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		return "Said “This wasn’t me”", true
 	case auth.AccountUnfrozen:
 		return "Changes were allowed again", false
+	case auth.BrowserTrusted:
+		return "Trusted " + name, false
+	case auth.BrowserForgotten:
+		if name == "" {
+			return "Trusted no browser any more", false
+		}
+		return "Trusted " + name + " no more", false
 	}
 	return string(e.Kind), false
 }

@@ -41,6 +41,7 @@ import (
 	"sallyport/internal/signin"
 	"sallyport/internal/stepup"
 	"sallyport/internal/throttle"
+	"sallyport/internal/trust"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
@@ -72,7 +73,7 @@ var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
 var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, password.Schema, totp.Schema, passkey.Schema, onetime.Schema,
-	session.Schema, signin.Schema, setup.Schema, notice.Schema, ownSchema}
+	session.Schema, signin.Schema, setup.Schema, notice.Schema, trust.Schema, ownSchema}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -144,6 +145,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	ros.Add(words, append(seconds, sent...)...)
 	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Passwords: words, Revoker: sessions,
 		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
+	trusted := trust.New(trust.Parts{DB: d, Trail: trail, Rules: rules, Sites: sites, Clock: clock})
 	trail.Watch(mailed)
 	trail.Watch(notices)
 	if err := passkeys.Stranded(ctx); err != nil {
@@ -153,11 +155,11 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	var (
-		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
-			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys}, Mailed: opening(c, mailed), Clock: clock})
+		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trust: trusted, Trail: trail,
+			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys, trusted}, Mailed: opening(c, mailed), Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
-			Cards: cards(mailed, passkeys, codes, words, sessions), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
+			Cards: append(cards(mailed, passkeys, codes, words, sessions), trusted), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
 		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
 	)
 	proxies, err := c.Proxies()
@@ -187,12 +189,12 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Scripts:   []web.Script{passkey.Script()},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
-	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), notices.Routes())
+	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), notices.Routes(), trusted.Routes())
 	if err != nil {
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox, Settings: settings, Config: c,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep, notices.Sweep}}, nil
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep, notices.Sweep, trusted.Sweep}}, nil
 }
 
 // sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event

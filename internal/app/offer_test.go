@@ -59,7 +59,7 @@ func TestWhoSignsInWithSomethingWeakerIsOfferedAPasskey(t *testing.T) {
 			t.Error("after a passkey: ", a)
 		}
 		second.signIn(t, annsLogin, annsPassword, "second_factor")
-		if a := second.ceremony(t, k, "/signin/passkey", nil); a.field("next") != "/account" {
+		if a := second.ceremony(t, k, "/signin/passkey", nil); a.leads() != "/account" {
 			t.Error("after the password and a passkey: ", a)
 		}
 	})

@@ -169,7 +169,7 @@ func TestAnExpiredSignInKeepsItsReturnAddress(t *testing.T) {
 			t.Fatal(a, kept)
 		}
 		b.form("POST", "/signin", "login", annsLogin, "password", string(annsPassword), "return_to", going)
-		if a := b.form("POST", "/signin/totp", "code", codeAt(key, w.now())); a.status != 303 || a.location != going {
+		if a := b.form("POST", "/signin/totp", "code", codeAt(key, w.now())); a.status != 303 || a.leads() != going {
 			t.Error(a)
 		}
 	})
@@ -270,7 +270,7 @@ func TestWhoMustHaveASecondFactorIsTakenThroughEnrolment(t *testing.T) {
 			}
 		}
 		done := b.api("POST", "/signin/enrol/totp/"+id, "code", codeAt(key, w.now()), "name", "Phone")
-		if done.field("state") != "signed_in" || done.field("next") != "/account" {
+		if done.field("state") != "signed_in" || done.leads() != "/account" {
 			t.Fatal(done)
 		}
 		if a := b.session(); a.status != 200 || a.fields["level"] != 2.0 {

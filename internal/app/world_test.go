@@ -197,6 +197,15 @@ func (a answer) String() string {
 
 func (a answer) field(name string) string { s, _ := a.fields[name].(string); return s }
 
+// leads is the address that a sign-in leads to in the end: past the page that offers to trust the browser (R1).
+func (a answer) leads() string {
+	to := a.location + a.field("next")
+	if u, err := url.Parse(to); err == nil && u.Path == "/signin/done" {
+		return u.Query().Get("return_to")
+	}
+	return to
+}
+
 // problem is the last word of the problem type, "" if there is none.
 func (a answer) problem() string {
 	t := a.field("type")

@@ -54,6 +54,9 @@ const (
 	ContactBlocked  EventKind = "contact.blocked" // somebody else has the same, so no code goes there any more
 	AccountFrozen   EventKind = "account.frozen"
 	AccountUnfrozen EventKind = "account.unfrozen"
+
+	BrowserTrusted   EventKind = "browser.trusted" // no second step is asked for on it any more
+	BrowserForgotten EventKind = "browser.forgotten"
 )
 
 // Undone, in an event's detail, says that it takes back another.

@@ -182,6 +182,16 @@ func (f Facts) recovered() bool {
 		first && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Weak || p.Given })
 }
 
+// MayTrust says whether a sign-in that is finished may make its browser a trusted one (R1): a second step was proved in it
+// beside another kind, by nothing that stood in for it. A factor that is two by itself has no second step to skip.
+func MayTrust(f Facts) bool {
+	own := func(p auth.Proof) bool { return p.Level >= auth.OneFactor && !p.Given }
+	return f.Rules.Trust > 0 && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
+		beside := func(q auth.Proof) bool { return q.Kind != p.Kind && own(q) }
+		return own(p) && p.Enrolment != "" && f.names(p.Kind, false) && slices.ContainsFunc(f.Proofs, beside)
+	})
+}
+
 // MayRemove says whether some second factors may go together: nil, or why not.
 func MayRemove(f Facts, gone ...auth.EnrolmentID) error {
 	switch {

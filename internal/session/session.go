@@ -89,8 +89,9 @@ func (s *Store) find(ctx context.Context, key digest) (*entry, error) {
 	return e, nil
 }
 
-// Start begins a session with what was proved, in place of the one this browser had.
-func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof) (auth.Session, visit.Cookies, error) {
+// Start begins a session with what was proved, in place of the one this browser had. Trusted is for the record: the browser
+// stood in for a second step.
+func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, trusted bool) (auth.Session, visit.Cookies, error) {
 	v := visit.Of(ctx)
 	if v.Former != "" {
 		if err := s.remove(ctx, tx, secret.Digest(v.Former)); err != nil {
@@ -105,7 +106,11 @@ func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 	if err := s.bound(ctx, tx, u.ID); err != nil {
 		return auth.Session{}, nil, err
 	}
-	err := s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: map[string]string{"amr": joined(proofs), "factors": kinds(proofs)}})
+	detail := map[string]string{"amr": joined(proofs), "factors": kinds(proofs)}
+	if trusted {
+		detail["trusted"] = "yes"
+	}
+	err := s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionStarted, User: u.ID, Detail: detail})
 	return began, visit.Cookies{visit.Issue(visit.SessionCookie, token), visit.Clear(visit.PendingCookie)}, err
 }
 

@@ -109,7 +109,7 @@ func (n *node) start(t *testing.T, name string, former auth.Secret) auth.Secret 
 	ctx := visit.With(t.Context(), &visit.Visit{Former: former, Origin: auth.Origin{Browser: "Firefox"}})
 	u := n.person(t, name)
 	return n.issued(t, func(tx auth.Tx) (visit.Cookies, error) {
-		_, cookies, err := n.Start(ctx, tx, u, []auth.Proof{n.password()})
+		_, cookies, err := n.Start(ctx, tx, u, []auth.Proof{n.password()}, false)
 		return cookies, err
 	})
 }
@@ -314,7 +314,7 @@ func TestAnEpochThatMovedOnIsEnough(t *testing.T) {
 		n.isOver(t, "one of the epoch before", token)
 		n.lives(t, "of somebody else", bobs)
 		late := n.issued(t, func(tx auth.Tx) (visit.Cookies, error) {
-			_, cookies, err := n.Start(visit.With(t.Context(), &visit.Visit{}), tx, void.User, void.Proofs)
+			_, cookies, err := n.Start(visit.With(t.Context(), &visit.Visit{}), tx, void.User, void.Proofs, false)
 			return cookies, err
 		})
 		n.isOver(t, "one that was started with what was read before", late)

@@ -163,6 +163,13 @@ func (s *SignIn) first(ctx context.Context, in Credentials) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	// A browser that the person trusts has guesses of its own, so that strangers who use up the account's do not shut its
+	// owner out. A name that nobody has is looked up alike.
+	if id, err := s.Trust.Of(ctx, s.DB, who); err != nil {
+		return Answer{}, err
+	} else if id != "" {
+		subject += " " + id
+	}
 	first := s.Roster.First()
 	attempt, claim, err := roster.Attempt(ctx, first, in.Response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, who, throttle.FirstByAccount.For(subject), throttle.FirstByAddress.ForAddress(visit.Of(ctx).Address))

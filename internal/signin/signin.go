@@ -19,6 +19,7 @@ import (
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
 	"sallyport/internal/throttle"
+	"sallyport/internal/trust"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 )
@@ -39,6 +40,7 @@ type Parts struct {
 	Roster   *roster.Roster
 	Sessions *session.Store
 	Throttle *throttle.Throttle
+	Trust    *trust.Trust
 	Trail    *audit.Trail
 	Sites    visit.Sites // where a sign-in may lead
 	Arrivals []Arriver
@@ -121,8 +123,14 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 				return Answer{}, err
 			}
 		}
-		return s.finish(ctx, tx, u, proofs, returnTo)
+		return s.finish(ctx, tx, u, proofs, returnTo, nil)
 	case policy.Second:
+		if cookies, err := s.trusted(ctx, tx, f); cookies != nil || err != nil {
+			if err != nil {
+				return Answer{}, err
+			}
+			return s.finish(ctx, tx, u, proofs, returnTo, cookies)
+		}
 		opens := step.Accepts[0].Kind
 		answer, p, err := s.hold(ctx, tx, f, Answer{State: "second_factor", Factors: roster.Offers(step.Accepts), Next: "/signin/" + string(opens)}, returnTo)
 		if err != nil {
@@ -138,6 +146,15 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 		return Answer{}, auth.ErrWrong
 	}
 	return Answer{}, errors.New("policy needs something that sign-in does not know")
+}
+
+// trusted is the next cookie of a browser that the person trusts, where that is enough (R2).
+func (s *SignIn) trusted(ctx context.Context, tx auth.Tx, f policy.Facts) (visit.Cookies, error) {
+	f.Trusted = true
+	if policy.Next(f).Need != policy.Nothing {
+		return nil, nil
+	}
+	return s.Trust.Use(ctx, tx, f.User)
 }
 
 // hold stores a pending sign-in.
@@ -186,11 +203,13 @@ func (s *SignIn) enrolled(ctx context.Context, tx auth.Tx, proof auth.Proof) (An
 }
 
 // finish begins the session. On the way to where the person was going there may be a detour: the first that wants it.
-func (s *SignIn) finish(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, returnTo string) (Answer, error) {
-	began, cookies, err := s.Sessions.Start(ctx, tx, u, proofs)
+// Trusted is the cookie of a browser that stood in for a second step.
+func (s *SignIn) finish(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, returnTo string, trusted visit.Cookies) (Answer, error) {
+	began, cookies, err := s.Sessions.Start(ctx, tx, u, proofs, trusted != nil)
 	if err != nil {
 		return Answer{}, err
 	}
+	cookies = append(cookies, trusted...)
 	for _, a := range s.Arrivals {
 		more, err := a.Arrived(ctx, tx, began)
 		if err != nil {

@@ -1,2 +1,122 @@
 // Package trust is the browsers on which somebody is not asked for a second step.
+//
+// It promises: a browser becomes one only right after a second step was proved in it, and because its person ticked the
+// box (R1); it is trusted by that person alone, until a moment that no use moves (R2), or until their security epoch moves
+// on (R4), whichever comes first; and shorter rules hold for what was trusted before them.
+//
+// Only the hash of a token is stored. A token is worth one sign-in: it is replaced in the transaction of the session that
+// it helped to begin, so of two uses at once one wins and a copy is worth nothing after that. It is no proof: such a
+// session has one factor, and what asks for a fresh proof asks for the stronger one.
 package trust
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/policy"
+	"sallyport/internal/secret"
+	"sallyport/internal/visit"
+	"sallyport/internal/web"
+)
+
+// Trust is all trusted browsers.
+type Trust struct {
+	Parts
+}
+
+// Parts are what it is made with.
+type Parts struct {
+	DB    *db.DB
+	Trail *audit.Trail
+	Rules policy.Rules
+	Sites visit.Sites
+	Clock func() time.Time
+}
+
+func New(p Parts) *Trust { return &Trust{p} }
+
+const (
+	// offerLife is how long after a sign-in its browser can be trusted.
+	offerLife = 10 * time.Minute
+	// mostOfOne is how many browsers one person may trust. Each has guesses of its own at the password, so it is a bound on
+	// those too.
+	mostOfOne = 20
+)
+
+// Of is the id by which this visit's browser is trusted by somebody, or "". It costs the same for nobody as for somebody.
+func (t *Trust) Of(ctx context.Context, from auth.Reader, u auth.User) (id string, err error) {
+	token := visit.Of(ctx).Cookie(visit.TrustCookie)
+	if token == "" || t.Rules.Trust <= 0 {
+		return "", nil
+	}
+	id, err = t.find(ctx, from, u, secret.Digest(token))
+	if errors.Is(err, auth.ErrNotFound) {
+		return "", nil
+	}
+	return id, err
+}
+
+// Use spends the token of this visit's browser, if the person trusts it, and hands out the next: none if they do not.
+func (t *Trust) Use(ctx context.Context, tx auth.Tx, u auth.User) (visit.Cookies, error) {
+	token := visit.Of(ctx).Cookie(visit.TrustCookie)
+	if token == "" || t.Rules.Trust <= 0 {
+		return nil, nil
+	}
+	next := secret.NewToken()
+	ends, err := t.rotate(ctx, tx, u, secret.Digest(token), secret.Digest(next))
+	if errors.Is(err, auth.ErrNotFound) {
+		return nil, nil
+	}
+	return visit.Cookies{t.cookie(next, ends)}, err
+}
+
+// Detour is signin.Detour: the page with the box to tick.
+func (t *Trust) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to string) (string, error) {
+	if !policy.MayTrust(policy.Facts{Rules: t.Rules, User: began.User, Proofs: began.Proofs}) {
+		return "", nil
+	}
+	if id, err := t.Of(ctx, tx, began.User); id != "" || err != nil {
+		return "", err
+	}
+	return "/signin/done?" + url.Values{"return_to": {to}}.Encode(), t.offer(ctx, tx, began)
+}
+
+// remember trusts this visit's browser from now on. Its token is another one than before, so that nobody knows it who put
+// one there, and whoever else trusts this browser goes on with it.
+func (t *Trust) remember(ctx context.Context, tx auth.Tx) (visit.Cookies, error) {
+	v, now, token := visit.Of(ctx), t.Clock(), secret.NewToken()
+	if err := t.take(ctx, tx, v.Session); err != nil {
+		return nil, err
+	}
+	var former [32]byte
+	if old := v.Cookie(visit.TrustCookie); old != "" {
+		former = secret.Digest(old)
+	}
+	b := browser{ID: secret.NewID(), Browser: bounded(v.Browser), Address: v.Address.String(), Added: now, Used: now, Ends: now.Add(t.Rules.Trust)}
+	if err := t.insert(ctx, tx, v.Session.User, former, secret.Digest(token), b); err != nil {
+		return nil, err
+	}
+	// The others of this browser trusted it before, so none of them needs the cookie for longer.
+	return visit.Cookies{t.cookie(token, b.Ends)}, t.Trail.Record(ctx, tx, auth.Event{Kind: auth.BrowserTrusted, User: v.Session.User.ID,
+		Detail: map[string]string{"name": web.BrowserName(b.Browser), "id": b.ID}})
+}
+
+func (t *Trust) cookie(token auth.Secret, ends time.Time) http.Cookie {
+	c := visit.Issue(visit.TrustCookie, token)
+	c.MaxAge = max(int(ends.Sub(t.Clock()).Seconds()), 1)
+	return c
+}
+
+func bounded(agent string) string {
+	if len(agent) > 256 {
+		agent = agent[:256]
+	}
+	return strings.ToValidUTF8(agent, "\uFFFD")
+}

@@ -73,6 +73,7 @@ const (
 	PendingCookie = "__Host-signin"
 	MailedCookie  = "__Host-mailed"  // of a browser that waits for a code by mail, to begin a sign-in with
 	BrowserCookie = "__Host-browser" // of a browser that somebody signed in with, so that it is not new to them again
+	TrustCookie   = "__Host-trust"   // of a browser on which somebody is not asked for a second step
 )
 
 // Cookies, embedded in an Out as `json:"-"`, are set on both faces.

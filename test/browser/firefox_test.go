@@ -201,9 +201,15 @@ func (f *fox) visit(path string) {
 func (f *fox) at() string   { f.Helper(); return ask[string](f, `return location.pathname`) }
 func (f *fox) text() string { f.Helper(); return ask[string](f, `return document.body.innerText`) }
 
-// title waits for the first heading of the page or dialog in front.
+// title waits for the first heading of the page or dialog in front, past the page where a sign-in by two steps ends.
 func (f *fox) title(want string) {
 	f.Helper()
+	if want != arrived {
+		f.until(fmt.Sprintf("the heading %q", want), `const h = front().querySelector('h1'); return !!h && (words(h) === a || words(h) === b)`, want, arrived)
+		if there, _ := askOnce[bool](f, `return words(front().querySelector('h1')) === a`, arrived); there {
+			f.press("Continue")
+		}
+	}
 	f.until(fmt.Sprintf("the heading %q", want), `const h = front().querySelector('h1'); return !!h && words(h) === a`, want)
 }
 

@@ -1,0 +1,172 @@
+package trust
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+)
+
+//go:embed schema
+var embedded embed.FS
+
+// Schema is the tables of trusted browsers.
+var Schema, _ = fs.Sub(embedded, "schema")
+
+type digest = [32]byte
+
+// A browser is one as its person sees it.
+type browser struct {
+	ID      string
+	Browser string // User-Agent as sent
+	Address string // where it was when it was trusted
+	Added   time.Time
+	Used    time.Time
+	Ends    time.Time
+}
+
+// since is when a browser must have been trusted to be trusted still, whatever the rules were then.
+func (t *Trust) since() int64 { return db.Micros(t.Clock().Add(-t.Rules.Trust)) }
+
+// ends is when trust is over by the rules of now.
+func (t *Trust) ends(added, ends time.Time) time.Time {
+	if now := added.Add(t.Rules.Trust); now.Before(ends) {
+		return now
+	}
+	return ends
+}
+
+// find is the browser that a token names as a trusted one of somebody, or auth.ErrNotFound.
+func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, key digest) (id string, err error) {
+	return id, db.NoneMeans(auth.ErrNotFound, from.QueryRowContext(ctx, `SELECT id FROM trusted_browsers
+		WHERE token_hash = $1 AND user_id = $2 AND security_epoch = $3 AND ends_at > $4 AND added_at > $5`,
+		key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(&id))
+}
+
+// rotate replaces a token, once, if it names a trusted browser of somebody; else it is auth.ErrNotFound. The others who
+// trust this browser get the same new token. It says until when one of them needs it.
+func (t *Trust) rotate(ctx context.Context, tx auth.Tx, u auth.User, old, key digest) (until time.Time, err error) {
+	type row struct {
+		user auth.UserID
+		ends time.Time
+	}
+	rows, err := tx.QueryContext(ctx, `UPDATE trusted_browsers SET token_hash = $2,
+			used_at = CASE WHEN user_id = $3 THEN CAST($5 AS BIGINT) ELSE used_at END
+		WHERE token_hash = $1 AND EXISTS (SELECT 1 FROM trusted_browsers t
+			WHERE t.token_hash = $1 AND t.user_id = $3 AND t.security_epoch = $4 AND t.ends_at > $5 AND t.added_at > $6)
+		RETURNING user_id, added_at, ends_at`, old[:], key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since())
+	moved, err := db.Collect(rows, err, func(r *sql.Rows) (v row, err error) {
+		var added time.Time
+		err = r.Scan(&v.user, db.Stamp(&added), db.Stamp(&v.ends))
+		v.ends = t.ends(added, v.ends)
+		return v, err
+	})
+	if err != nil {
+		return until, err
+	}
+	err = auth.ErrNotFound // it may have been removed since this began
+	for _, v := range moved {
+		if v.user == u.ID {
+			err = nil
+		}
+		if v.ends.After(until) {
+			until = v.ends
+		}
+	}
+	return until, err
+}
+
+// insert trusts a browser, in place of what its token was before. Beyond what one person may have, those used least lately
+// are forgotten.
+func (t *Trust) insert(ctx context.Context, tx auth.Tx, u auth.User, old, key digest, b browser) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE trusted_browsers SET token_hash = $2 WHERE token_hash = $1`, old[:], key[:]); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO trusted_browsers (token_hash, user_id, id, security_epoch, browser, address, added_at, used_at, ends_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (token_hash, user_id) DO UPDATE SET id = excluded.id, security_epoch = excluded.security_epoch, browser = excluded.browser,
+			address = excluded.address, added_at = excluded.added_at, used_at = excluded.used_at, ends_at = excluded.ends_at`,
+		key[:], u.ID, b.ID, u.Epoch, b.Browser, b.Address, db.Micros(b.Added), db.Micros(b.Used), db.Micros(b.Ends))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM trusted_browsers WHERE user_id = $1 AND id IN (
+		SELECT id FROM trusted_browsers WHERE user_id = $1 ORDER BY used_at DESC, id LIMIT 1000 OFFSET $2)`, u.ID, mostOfOne)
+	return err
+}
+
+// list is the trusted browsers of somebody, and which of them a token names.
+func (t *Trust) list(ctx context.Context, u auth.User, key digest) (all []Listed, err error) {
+	rows, err := t.DB.QueryContext(ctx, `SELECT id, browser, address, added_at, used_at, ends_at, token_hash = $5 FROM trusted_browsers
+		WHERE user_id = $1 AND security_epoch = $2 AND ends_at > $3 AND added_at > $4 ORDER BY used_at DESC, id`,
+		u.ID, u.Epoch, db.Micros(t.Clock()), t.since(), key[:])
+	return db.Collect(rows, err, func(r *sql.Rows) (l Listed, err error) {
+		err = r.Scan(&l.ID, &l.Browser, &l.Address, db.Stamp(&l.Added), db.Stamp(&l.Used), db.Stamp(&l.Ends), &l.Current)
+		l.Ends = t.ends(l.Added, l.Ends)
+		return l, err
+	})
+}
+
+// remove forgets one of somebody's browsers and says what it was. One that is over is none of them.
+func (t *Trust) remove(ctx context.Context, tx auth.Tx, u auth.User, id string) (agent string, err error) {
+	return agent, db.NoneMeans(auth.ErrNotFound, tx.QueryRowContext(ctx, `DELETE FROM trusted_browsers
+		WHERE user_id = $1 AND id = $2 AND security_epoch = $3 AND ends_at > $4 AND added_at > $5 RETURNING browser`,
+		u.ID, id, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(&agent))
+}
+
+// removeAll forgets all of somebody's browsers and says how many there were.
+func (t *Trust) removeAll(ctx context.Context, tx auth.Tx, u auth.UserID) (int64, error) {
+	r, err := tx.ExecContext(ctx, `DELETE FROM trusted_browsers WHERE user_id = $1`, u)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// offer lets a session that has just begun make its browser a trusted one.
+func (t *Trust) offer(ctx context.Context, tx auth.Tx, began auth.Session) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO trust_offers (session_id, user_id, security_epoch, open_until) VALUES ($1, $2, $3, $4)`,
+		began.ID, began.User.ID, began.User.Epoch, db.Micros(began.Started.Add(offerLife)))
+	return err
+}
+
+// offered says whether a session may do so still.
+func (t *Trust) offered(ctx context.Context, now auth.Session) (yes bool, err error) {
+	return yes, t.DB.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM trust_offers WHERE session_id = $1 AND security_epoch = $2 AND open_until > $3)`,
+		now.ID, now.User.Epoch, db.Micros(t.Clock())).Scan(&yes)
+}
+
+// take takes an offer up, once, if nothing voided it since, or is auth.ErrForbidden.
+func (t *Trust) take(ctx context.Context, tx auth.Tx, now auth.Session) error {
+	err := db.One(tx.ExecContext(ctx, `DELETE FROM trust_offers WHERE session_id = $1 AND user_id = $2 AND security_epoch = $3 AND open_until > $4
+		AND security_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = trust_offers.user_id AND NOT u.disabled)`,
+		now.ID, now.User.ID, now.User.Epoch, db.Micros(t.Clock())))
+	if errors.Is(err, auth.ErrNotFound) {
+		return auth.ErrForbidden
+	}
+	return err
+}
+
+// decline ends an offer, if there is one.
+func (t *Trust) decline(ctx context.Context, tx auth.Tx, now auth.Session) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM trust_offers WHERE session_id = $1 AND user_id = $2`, now.ID, now.User.ID)
+	return err
+}
+
+// Sweep removes what is over.
+func (t *Trust) Sweep(ctx context.Context) error {
+	now := db.Micros(t.Clock())
+	return t.DB.Tx(ctx, func(tx auth.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM trust_offers WHERE open_until <= $1`, now); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM trusted_browsers WHERE ends_at <= $1 OR added_at <= $2
+			OR security_epoch <> (SELECT u.security_epoch FROM users u WHERE u.id = trusted_browsers.user_id)`, now, t.since())
+		return err
+	})
+}
