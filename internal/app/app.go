@@ -34,6 +34,7 @@ import (
 	"sallyport/internal/notice"
 	"sallyport/internal/notify"
 	"sallyport/internal/policy"
+	"sallyport/internal/recovery"
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
@@ -73,7 +74,8 @@ var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
 var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, password.Schema, totp.Schema, passkey.Schema, onetime.Schema,
-	session.Schema, signin.Schema, setup.Schema, notice.Schema, trust.Schema, ownSchema}
+	session.Schema, signin.Schema, setup.Schema, notice.Schema,
+	recovery.Schema, trust.Schema, ownSchema}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -122,7 +124,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		ros      = roster.New(rules, clock)
 		sessions = session.New(session.Config{Idle: c.Session.Idle(), Absolute: c.Session.Absolute()}, d, users, trail, clock)
 		words    = password.New(password.Parts{DB: d, Hasher: hasher(c.Password, served.Load), Trail: trail, Throttle: throttle, Revoker: sessions,
-			Rules: password.Rules{Least: least(rules.MFA), Context: []string{c.Site.Name}}, Clock: clock})
+			Rules: password.Rules{Least: least(rules.MFA), Context: []string{c.Site.Name}}, Mailed: rules.Recovery, Clock: clock})
 		codes = totp.New(totp.Parts{DB: d, Keys: keys, Trail: trail, Throttle: throttle, Roster: ros, Revoker: sessions, Issuer: c.Site.Name, Clock: clock})
 	)
 	passkeys, err := passkey.New(passkey.Parts{DB: d, Keys: keys, Users: users, Trail: trail, Throttle: throttle, Roster: ros, Revoker: sessions,
@@ -143,7 +145,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	ros.Add(words, append(seconds, sent...)...)
-	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Passwords: words, Revoker: sessions,
+	back := recovery.New(recovery.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Passwords: words, Contacts: mailed, Outbox: outbox, Throttle: throttle, Trail: trail, Revoker: sessions,
+		Site: address.Scheme + "://" + address.Host, Clock: clock})
+	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Revoker: sessions, Recovery: back,
 		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
 	trusted := trust.New(trust.Parts{DB: d, Trail: trail, Rules: rules, Sites: sites, Clock: clock})
 	trail.Watch(mailed)
@@ -156,7 +160,8 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trust: trusted, Trail: trail,
-			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys, trusted}, Mailed: opening(c, mailed), Clock: clock})
+			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys, trusted}, Mailed: opening(c, mailed),
+			Forgot: back.Page(), Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
 			Cards: append(cards(mailed, passkeys, codes, words, sessions), trusted), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
@@ -189,12 +194,12 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Scripts:   []web.Script{passkey.Script()},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
-	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), notices.Routes(), trusted.Routes())
+	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), notices.Routes(), back.Routes(), trusted.Routes())
 	if err != nil {
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox, Settings: settings, Config: c,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep, notices.Sweep, trusted.Sweep}}, nil
+		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep, notices.Sweep, back.Sweep, trusted.Sweep}}, nil
 }
 
 // sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event

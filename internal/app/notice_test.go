@@ -331,7 +331,7 @@ func TestNoLinkIsOnRecordOrInTheLog(t *testing.T) {
 			send("POST", next, "password", newPassword)
 			send("POST", next, "password", newPassword)
 		}
-		secrets = append(secrets, n.token(), strings.TrimPrefix(next, "/not-me/password/"), thief.jar[visit.BrowserCookie],
+		secrets = append(secrets, n.token(), strings.TrimPrefix(next, "/forgot/"), thief.jar[visit.BrowserCookie],
 			annsLogin, "ann@example.org", annPhone, newPassword)
 		rows, err := w.DB.QueryContext(visitless, `SELECT kind || ' ' || detail || ' ' || browser FROM events`)
 		if err != nil {

@@ -27,7 +27,7 @@ func TestThisWasntMeTakesTheAccountBack(t *testing.T) {
 		w.wait(time.Minute)
 		thief.stepUp(t, "totp", "code", auth.Secret(codeAt(key, w.now())))
 		next := w.answered(t, w.notice(t, annsLogin, "notice-factor-added").token())
-		if !strings.HasPrefix(next, "/not-me/password/") {
+		if !strings.HasPrefix(next, "/forgot/") {
 			t.Fatal(next)
 		}
 		for name, a := range map[string]answer{
@@ -183,7 +183,7 @@ func TestALinkIsAnsweredOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(nexts) != 1 || len(w.events(t, idOf(t, w, annsLogin), auth.AccountFrozen)) != 1 || w.count(t, "recoveries") != 1 {
+		if len(nexts) != 1 || len(w.events(t, idOf(t, w, annsLogin), auth.AccountFrozen)) != 1 || w.count(t, "password_links") != 1 {
 			t.Fatal(len(nexts), "answers", w.events(t, idOf(t, w, annsLogin), auth.AccountFrozen))
 		}
 		set := 0
@@ -223,7 +223,7 @@ func TestWhatIsWrongWithALinkIsNotSaid(t *testing.T) {
 		if a := w.browser().api("POST", next, "password", newPassword); a.status != 204 {
 			t.Fatal(a)
 		}
-		gone := strings.TrimPrefix(next, "/not-me/password/")
+		gone := strings.TrimPrefix(next, "/forgot/")
 		w.wait(14 * 24 * time.Hour)
 		w.browser().signIn(t, annsLogin, newPassword, "signed_in")
 		unexpired := w.notice(t, annsLogin, "notice-browser").token()
@@ -236,8 +236,8 @@ func TestWhatIsWrongWithALinkIsNotSaid(t *testing.T) {
 				for what, a := range map[string]answer{
 					"show":     send("GET", "/not-me?token="+token),
 					"answer":   send("POST", "/not-me", "token", token),
-					"ask":      send("GET", "/not-me/password/"+token),
-					"password": send("POST", "/not-me/password/"+token, "password", "x"), // which the rules would refuse
+					"ask":      send("GET", "/forgot/"+token),
+					"password": send("POST", "/forgot/"+token, "password", "x"), // which the rules would refuse
 				} {
 					body := fmt.Sprint(a.status, inAnswer.ReplaceAllString(a.body, ""))
 					key := face + " " + what
@@ -373,7 +373,7 @@ func TestNoAddressThatChangedLatelyOpensAnAccount(t *testing.T) {
 		if next := w.answered(t, w.notice(t, annsLogin, "notice-browser").token()); next != "/not-me/done" {
 			t.Error("one that followed: ", next)
 		}
-		if n := w.count(t, "recoveries"); n != 0 {
+		if n := w.count(t, "password_links"); n != 0 {
 			t.Error(n, "ways to a new password")
 		}
 		if a := w.browser().form("GET", "/not-me/done"); a.status != 200 || !strings.Contains(a.body, "3 days") {
@@ -382,7 +382,7 @@ func TestNoAddressThatChangedLatelyOpensAnAccount(t *testing.T) {
 		// After a fortnight it has been theirs for long enough.
 		w.wait(14*24*time.Hour + time.Minute)
 		w.browser().signIn(t, annsLogin, annsPassword, "signed_in")
-		if next := w.answered(t, w.notice(t, annsLogin, "notice-browser").token()); !strings.HasPrefix(next, "/not-me/password/") {
+		if next := w.answered(t, w.notice(t, annsLogin, "notice-browser").token()); !strings.HasPrefix(next, "/forgot/") {
 			t.Error("for good: ", next)
 		}
 	}, told)

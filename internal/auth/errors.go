@@ -40,6 +40,12 @@ func (e ConflictError) Error() string { return e.Why }
 // ErrBlocked is a second step that cannot be used now, by no act of its person, and that nothing weaker may replace.
 var ErrBlocked = ConflictError{Code: "factor-blocked", Why: "Your second step cannot be used now, because somebody else has the same address or number. Ask those who run this site for help."}
 
+// Frozen is what is said of every change to an account that is locked against changes.
+func Frozen(until time.Time) ConflictError {
+	return ConflictError{Code: "frozen", Why: "Nothing that secures this account can be changed until " +
+		until.UTC().Format("2 January 2006, 15:04 MST") + ", because somebody answered “This wasn’t me” to a notice."}
+}
+
 // A StepUpError asks for a fresh proof by one of the accepted factors.
 type StepUpError struct{ Accepts []Offer }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // answer is “This wasn't me”: out go all sessions and sign-ins under way, back goes what can be undone, and nothing about
-// the account can be changed for a while (L3). For whoever may recover it, it returns the token to do so.
-func (n *Notices) answer(ctx context.Context, key digest) (recovery auth.Secret, err error) {
+// the account can be changed for a while (L3). It returns where the person goes from here: to a new password, if they may.
+func (n *Notices) answer(ctx context.Context, key digest) (next string, err error) {
 	err = n.DB.Tx(ctx, func(tx auth.Tx) error {
 		l, err := n.spend(ctx, tx, key)
 		if err != nil {
@@ -37,14 +37,13 @@ func (n *Notices) answer(ctx context.Context, key digest) (recovery auth.Secret,
 		if err := n.lock(ctx, tx, u, l); err != nil {
 			return err
 		}
-		recovery = ""
+		next = "/not-me/done"
 		if recovers {
-			recovery = secret.NewToken()
-			err = n.begin(ctx, tx, secret.Digest(recovery), u)
+			next, err = n.Recovery.Begin(ctx, tx, u)
 		}
 		return err
 	})
-	return recovery, err
+	return next, err
 }
 
 // recovers says whether a link may lead to a new password: it went to the address of the account, and that has not changed
@@ -157,8 +156,7 @@ func Unfrozen(keep visit.Keeper, clock func() time.Time) visit.Keeper {
 	return func(r *http.Request, v *visit.Visit) error {
 		err := keep(r, v)
 		if until := v.Person().Frozen; until.After(clock()) {
-			return auth.ConflictError{Code: "frozen", Why: "Nothing that secures this account can be changed until " +
-				until.UTC().Format("2 January 2006, 15:04 MST") + ", because somebody answered “This wasn’t me” to a notice."}
+			return auth.Frozen(until)
 		}
 		return err
 	}

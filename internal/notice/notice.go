@@ -17,7 +17,6 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
-	"sallyport/internal/factor/password"
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/wording"
 	"sallyport/internal/roster"
@@ -34,17 +33,23 @@ type Notices struct {
 
 // Parts are what notices are made with.
 type Parts struct {
-	DB        *db.DB
-	Users     *user.Store
-	Outbox    *notify.Outbox
-	Throttle  *throttle.Throttle
-	Trail     *audit.Trail
-	Roster    *roster.Roster
-	Passwords *password.Password
-	Revoker   auth.Revoker
-	Site      string        // scheme and host, for links
-	Freeze    time.Duration // how long nothing can be changed after “This wasn't me”
-	Clock     func() time.Time
+	DB       *db.DB
+	Users    *user.Store
+	Outbox   *notify.Outbox
+	Throttle *throttle.Throttle
+	Trail    *audit.Trail
+	Roster   *roster.Roster
+	Revoker  auth.Revoker
+	Recovery Recovery
+	Site     string        // scheme and host, for links
+	Freeze   time.Duration // how long nothing can be changed after “This wasn't me”
+	Clock    func() time.Time
+}
+
+// Recovery leads whoever said “This wasn't me” to a new password.
+type Recovery interface {
+	// Begin voids every link to a new password before it, and says at which path of ours the new one is.
+	Begin(ctx context.Context, tx auth.Tx, u auth.User) (path string, err error)
 }
 
 func New(p Parts) *Notices { return &Notices{p} }

@@ -14,7 +14,7 @@ import (
 //go:embed *.html
 var files embed.FS
 
-// Routes are the page behind “This wasn't me”, on both faces, and what follows from it. Only POST uses a link up: a mail
+// Routes are the page behind “This wasn't me”, on both faces. Only POST uses a link up: a mail
 // scanner that follows it does no harm.
 func (n *Notices) Routes() []web.Route {
 	words := web.Words{auth.ErrNotFound: {ID: "notice.void", Text: "This link was used already, or it is too old.",
@@ -33,16 +33,6 @@ func (n *Notices) Routes() []web.Route {
 		web.On(visit.Public, "GET /not-me/done", n.done, web.About{
 			Does: "Say what “This wasn't me” did",
 			Page: web.Gate(files, "done.html"),
-		}),
-		web.On(visit.Public, "GET /not-me/password/{token}", n.beforePassword, web.About{
-			Does:  "Say what a new password must be, after “This wasn't me”",
-			Page:  web.Gate(files, "password.html"),
-			Words: words,
-		}),
-		web.On(visit.Public, "POST /not-me/password/{token}", n.setPassword, web.About{
-			Does:  "Choose a new password after “This wasn't me”; the second step stays as it is",
-			Then:  "/signin",
-			Words: words,
 		}),
 	}
 }
@@ -68,19 +58,6 @@ type (
 	}
 	Done struct {
 		Days int `json:"days" doc:"how long nothing can be changed"`
-	}
-	Recovery struct {
-		Token string `path:"token"`
-	}
-	Wanted struct {
-		Least int    `json:"least" doc:"characters a password must have"`
-		Login string `json:"-"`
-		Token string `json:"-"`
-	}
-	Chosen struct {
-		Token    string      `path:"token"`
-		Password auth.Secret `json:"password" max:"256" doc:"the new one"`
-		Login    string      `json:"login,omitempty" max:"254" doc:"for password managers; not read"`
 	}
 )
 
@@ -123,41 +100,8 @@ func (n *Notices) notMe(ctx context.Context, in Answer) (Answered, error) {
 	if _, err := n.find(ctx, key); err != nil { // before any write: nobody makes us work by guessing links
 		return Answered{}, err
 	}
-	recovery, err := n.answer(ctx, key)
-	if recovery == "" {
-		return Answered{"/not-me/done"}, err
-	}
-	return Answered{"/not-me/password/" + string(recovery)}, err
+	next, err := n.answer(ctx, key)
+	return Answered{next}, err
 }
 
 func (n *Notices) done(context.Context, web.None) (Done, error) { return Done{n.days()}, nil }
-
-func (n *Notices) beforePassword(ctx context.Context, in Recovery) (Wanted, error) {
-	u, err := n.recovering(ctx, digestOf(in.Token))
-	return Wanted{n.Passwords.Rules.Least, u.Login, in.Token}, err
-}
-
-// setPassword voids with the token all that was begun with the old password meanwhile.
-func (n *Notices) setPassword(ctx context.Context, in Chosen) (web.None, error) {
-	key := digestOf(in.Token)
-	u, err := n.recovering(ctx, key) // before any hashing
-	if err != nil {
-		return web.None{}, err
-	}
-	hashed, err := n.Passwords.Prepare(ctx, u, in.Password)
-	if err != nil {
-		return web.None{}, err
-	}
-	return web.None{}, n.DB.Tx(ctx, func(tx auth.Tx) error {
-		if err := n.recover(ctx, tx, key); err != nil {
-			return err
-		}
-		if err := n.Passwords.Set(ctx, tx, u.ID, hashed); err != nil {
-			return err
-		}
-		if err := n.Revoker.RevokeOthers(ctx, tx, u.ID, ""); err != nil {
-			return err
-		}
-		return n.Trail.Record(ctx, tx, auth.Event{Kind: auth.PasswordChanged, User: u.ID, Detail: map[string]string{"by": "recovery"}})
-	})
-}

@@ -8,7 +8,6 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
-	"sallyport/internal/user"
 )
 
 //go:embed schema
@@ -64,30 +63,6 @@ func (n *Notices) moved(ctx context.Context, from auth.Reader, u auth.UserID) (y
 		u, db.Micros(n.Clock())).Scan(&yes)
 }
 
-// recoveryLife is how long somebody may take to choose a password.
-const recoveryLife = 30 * time.Minute
-
-// begin lets whoever has a token choose a new password, as long as the security epoch of the person lasts.
-func (n *Notices) begin(ctx context.Context, tx auth.Tx, key digest, u auth.User) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO recoveries (token_hash, user_id, security_epoch, expires_at) VALUES ($1, $2, $3, $4)`,
-		key[:], u.ID, u.Epoch, db.Micros(n.Clock().Add(recoveryLife)))
-	return err
-}
-
-// recovering is whom a token lets choose a password, or auth.ErrNotFound.
-func (n *Notices) recovering(ctx context.Context, key digest) (u auth.User, err error) {
-	return u, db.NoneMeans(auth.ErrNotFound, n.DB.QueryRowContext(ctx, `SELECT `+user.Columns+` FROM recoveries r
-		JOIN users u ON u.id = r.user_id AND u.security_epoch = r.security_epoch AND NOT u.disabled
-		WHERE r.token_hash = $1 AND r.expires_at > $2`, key[:], db.Micros(n.Clock())).Scan(user.Fields(&u)...))
-}
-
-// recover uses a token up, once, if nothing voided it since.
-func (n *Notices) recover(ctx context.Context, tx auth.Tx, key digest) error {
-	return db.One(tx.ExecContext(ctx, `DELETE FROM recoveries WHERE token_hash = $1 AND expires_at > $2
-		AND security_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = recoveries.user_id AND NOT u.disabled)`,
-		key[:], db.Micros(n.Clock())))
-}
-
 // seen notes that somebody used a browser they are known to use, or is auth.ErrNotFound.
 func (n *Notices) seen(ctx context.Context, tx auth.Tx, u auth.UserID, key digest, now time.Time) error {
 	return db.One(tx.ExecContext(ctx, `UPDATE known_browsers SET used_at = $3 WHERE token_hash = $1 AND user_id = $2 AND used_at > $4`,
@@ -125,7 +100,6 @@ func (n *Notices) Sweep(ctx context.Context) error {
 			before    time.Time
 		}{
 			{`DELETE FROM notice_links WHERE expires_at <= $1`, now},
-			{`DELETE FROM recoveries WHERE expires_at <= $1`, now},
 			{`DELETE FROM known_browsers WHERE used_at <= $1`, now.Add(-memory)},
 		} {
 			if _, err := tx.ExecContext(ctx, over.statement, db.Micros(over.before)); err != nil {

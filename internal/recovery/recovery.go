@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/factor/password"
 	"sallyport/internal/notify"
 	"sallyport/internal/roster"
+	"sallyport/internal/secret"
 	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 )
@@ -27,6 +28,7 @@ type Recovery struct {
 // Parts are what recovery is made with.
 type Parts struct {
 	DB        *db.DB
+	Keys      *secret.Keys
 	Users     *user.Store
 	Roster    *roster.Roster
 	Passwords *password.Password
@@ -35,6 +37,7 @@ type Parts struct {
 	Throttle  *throttle.Throttle
 	Trail     *audit.Trail
 	Revoker   auth.Revoker
+	Carriers  []Carrier
 	Site      string // scheme and host, for links
 	Clock     func() time.Time
 }

@@ -101,6 +101,7 @@ type (
 		ReturnTo string      `json:"return_to,omitempty"`
 		Openings []Way       `json:"-"`
 		Mailed   bool        `json:"-"`
+		Forgot   string      `json:"-"`
 	}
 	Credentials struct {
 		Login    string      `json:"login" max:"254"`
@@ -120,6 +121,7 @@ type (
 		Lead    web.Part     `json:"-"`
 		Fields  web.Part     `json:"-"`
 		Others  []Way        `json:"-"`
+		Forgot  string       `json:"-"`
 	}
 	Choices struct {
 		State   string       `json:"state" enum:"enrolment"`
@@ -141,7 +143,7 @@ type (
 type Answer = web.Onward
 
 func (s *SignIn) ways(_ context.Context, in Arrival) (Ways, error) {
-	out := Ways{Kinds: []auth.Kind{s.Roster.First().Kind()}, ReturnTo: in.ReturnTo, Mailed: s.Mailed != nil}
+	out := Ways{Kinds: []auth.Kind{s.Roster.First().Kind()}, ReturnTo: in.ReturnTo, Mailed: s.Mailed != nil, Forgot: s.Forgot}
 	for _, f := range s.counting() {
 		if o, ok := f.(web.Opener); ok {
 			out.Kinds, out.Openings = append(out.Kinds, o.Kind()), append(out.Openings, Way{o.Kind(), o.Prompt()})
@@ -238,6 +240,9 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 		} else {
 			out.Others = append(out.Others, Way{factor.Kind(), prompt})
 		}
+	}
+	if kind == s.Roster.First().Kind() {
+		out.Forgot = s.Forgot
 	}
 	if out.Asks == nil {
 		return Step{}, auth.ErrNotFound

@@ -46,6 +46,7 @@ type Parts struct {
 	Arrivals []Arriver
 	Detours  []Detour
 	Mailed   Mailed // begins a sign-in with a code by mail; nil: none does
+	Forgot   string // page for whoever forgot their password; empty: there is none
 	Clock    func() time.Time
 }
 

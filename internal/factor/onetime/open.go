@@ -13,7 +13,7 @@ import (
 // not theirs alone, it takes the same statements and nothing arrives.
 func (f *Factor) Open(ctx context.Context, tx auth.Tx, in web.Thread) error {
 	in.Purpose = toOpen
-	to, err := f.opens(ctx, tx, in.User)
+	to, err := f.Address(ctx, tx, in.User)
 	if err != nil {
 		return err
 	}
@@ -30,9 +30,9 @@ func (f *Factor) Open(ctx context.Context, tx auth.Tx, in web.Thread) error {
 	return f.send(ctx, tx, in, f.kind, to)
 }
 
-// opens is where a code goes that begins a sign-in. What people type into their profile is not asked: a slip, or a thief
+// Address is where a code goes that begins a sign-in. What people type into their profile is not asked: a slip, or a thief
 // of a session, would hand the account to that mailbox.
-func (c *Codes) opens(ctx context.Context, from auth.Reader, u auth.User) (string, error) {
+func (c *Codes) Address(ctx context.Context, from auth.Reader, u auth.User) (string, error) {
 	has, err := c.contacts(ctx, from, u.ID)
 	for _, k := range has {
 		if k.kind == Email {
@@ -40,6 +40,11 @@ func (c *Codes) opens(ctx context.Context, from auth.Reader, u auth.User) (strin
 		}
 	}
 	return u.Login, err
+}
+
+// Shared says whether somebody else reads an address too (C4).
+func (c *Codes) Shared(ctx context.Context, from auth.Reader, u auth.UserID, address string) (bool, error) {
+	return c.shared(ctx, from, u, Email, address)
 }
 
 // Opened says how long the code of a thread works; auth.ErrExpired: there is none.

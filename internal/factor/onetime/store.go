@@ -202,7 +202,7 @@ func (c *Codes) used(ctx context.Context, tx auth.Tx, s sent, in web.Thread, now
 		if err != nil {
 			return "", err
 		}
-		if to, err := c.opens(ctx, tx, u); err != nil || key(s.kind, to) != s.key {
+		if to, err := c.Address(ctx, tx, u); err != nil || key(s.kind, to) != s.key {
 			return "", wrongIf(err == nil, err)
 		}
 	}

@@ -34,6 +34,7 @@ type Parts struct {
 	Throttle *throttle.Throttle
 	Revoker  auth.Revoker
 	Rules    Rules
+	Mailed   time.Duration // how long a password that was chosen by a link in a mail proves no more than the mailbox
 	Clock    func() time.Time
 }
 
@@ -81,7 +82,7 @@ func (p *Password) Verify(ctx context.Context, a auth.Attempt, response auth.Sec
 	if !ok {
 		return nil, auth.ErrWrong
 	}
-	proof := auth.Proof{Kind: Kind, Enrolment: auth.EnrolmentID(Kind), AMR: "pwd", Level: auth.OneFactor, At: p.Clock()}
+	proof := auth.Proof{Kind: Kind, Enrolment: auth.EnrolmentID(Kind), AMR: "pwd", Level: auth.OneFactor, Mailed: p.byMail(stored), At: p.Clock()}
 	fresh := ""
 	if stale {
 		if fresh, err = p.Hasher.Hash(ctx, typed); err != nil {
@@ -94,6 +95,12 @@ func (p *Password) Verify(ctx context.Context, a auth.Attempt, response auth.Sec
 		}
 		return proof, p.upgrade(ctx, tx, a.User.ID, stored.hash, fresh)
 	}, nil
+}
+
+// byMail is true while a password proves no more than that somebody read a mailbox lately. Then whoever it belongs to has
+// been told, and has had the time to take the account back.
+func (p *Password) byMail(s stored) bool {
+	return !s.mailed.IsZero() && p.Clock().Before(s.mailed.Add(p.Mailed))
 }
 
 // A Hashed password is one that may be stored: the rules allow it.

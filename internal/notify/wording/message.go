@@ -27,6 +27,7 @@ var messages = []message{
 	{name: "code-first", tags: code, own: true},
 	{name: "code-verify", tags: code},
 	{name: "code-stepup", tags: code, own: true},
+	{name: "password-link", tags: []string{"minutes", "until"}, own: true},
 	{name: "notice-browser", account: "agent.email", own: true},
 	{name: "notice-factor-added", tags: []string{"kind", "name"}, account: "agent.email", own: true},
 	{name: "notice-factor-removed", tags: []string{"kind", "name"}, account: "agent.email", own: true},
@@ -46,6 +47,7 @@ var messages = []message{
 }
 
 func (m message) isCode() bool   { return slices.Contains(m.tags, "code") }
+func (m message) ends() bool     { return slices.Contains(m.tags, "minutes") } // today, so that the hour says when
 func (m message) isNotice() bool { return m.account != "" }
 
 // A shape is what a table of a language file has to hold and may hold, and the tags of its texts.
@@ -92,6 +94,8 @@ func Sample(message string) Facts {
 		At: at, Until: at.Add(10 * time.Minute), Kind: "passkey",
 	}
 	switch message {
+	case "password-link":
+		f.Until, f.Link = at.Add(30*time.Minute), "https://id.example.com/forgot/5f1c"
 	case "notice-email":
 		f.Tags["old"], f.Tags["new"] = "m•••@example.com", "l•••@example.org"
 	case "notice-phone":

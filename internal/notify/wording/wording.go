@@ -95,7 +95,7 @@ func (t *Texts) say(language, name string, f Facts) said {
 	}
 	s.texts = t.languages[s.tag]
 	until := "date"
-	if s.isCode() {
+	if s.ends() {
 		until = "clock"
 	}
 	s.values = t.values(s.texts, f, until)

@@ -1,0 +1,3 @@
+-- +goose Up
+-- Links to a new password belong to recovery.
+DROP TABLE recoveries;

@@ -1,0 +1,155 @@
+package recovery
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/factor/password"
+	"sallyport/internal/notify"
+	"sallyport/internal/notify/wording"
+	"sallyport/internal/secret"
+	"sallyport/internal/throttle"
+	"sallyport/internal/user"
+	"sallyport/internal/web"
+)
+
+// A purpose is why somebody was given a link to a new password.
+type purpose string
+
+const (
+	forgotten purpose = "forgotten" // they asked for it, as anybody could in their name
+	intruded  purpose = "intruded"  // they answered “This wasn't me”, which locked the account against everything else
+)
+
+// A Carrier keeps something that outlives a new password, and takes it into the new security epoch.
+type Carrier interface {
+	Carry(ctx context.Context, tx auth.Tx, u auth.UserID) error
+}
+
+// Page is where people go who forgot their password; empty: nothing could be sent to them.
+func (r *Recovery) Page() string {
+	if !r.Outbox.Has(notify.Email) {
+		return ""
+	}
+	return forgotPath
+}
+
+const forgotPath = "/forgot"
+
+// request sends a link to a new password to whoever has a login. For somebody who does not exist, who may not have one now,
+// or whose address is not theirs alone, it takes the same statements and nothing arrives (S10).
+func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id auth.UserID) error {
+	if err := r.Users.Lock(ctx, tx, id); err != nil && !errors.Is(err, auth.ErrNotFound) {
+		return err
+	}
+	u, err := r.Users.Get(ctx, tx, id)
+	if err != nil && !errors.Is(err, auth.ErrNotFound) {
+		return err
+	}
+	to, err := r.Contacts.Address(ctx, tx, u)
+	if err != nil {
+		return err
+	}
+	shared, err := r.Contacts.Shared(ctx, tx, u.ID, to)
+	if err != nil {
+		return err
+	}
+	if shared || u.Disabled || u.Frozen.After(r.Clock()) {
+		u, to = auth.User{}, ""
+	}
+	if err := r.Throttle.Spend(ctx, tx, r.asking(ctx, login)...); err != nil {
+		return err
+	}
+	used := auth.ThrottledError{}
+	if err := r.Throttle.Spend(ctx, tx, r.sending(u)); errors.As(err, &used) { // to say so would tell who exists
+		u, to = auth.User{}, ""
+	} else if err != nil {
+		return err
+	}
+	return r.send(ctx, tx, u, to)
+}
+
+// send puts a new link into the outbox. The one before is dead then, and not sent if it still waits.
+func (r *Recovery) send(ctx context.Context, tx auth.Tx, u auth.User, to string) error {
+	before, err := r.waiting(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	token, message, now, from := secret.NewToken(), secret.NewID(), r.Clock(), auth.OriginOf(ctx)
+	if err := r.keep(ctx, tx, u.ID, secret.Digest(token), forgotten, message); err != nil {
+		return err
+	}
+	if err := r.Outbox.Cancel(ctx, tx, before); err != nil {
+		return err
+	}
+	return r.Outbox.Send(ctx, tx, notify.Message{ID: message, User: u, Channel: notify.Email, To: to, Name: "password-link", Lifetime: linkLife,
+		Facts: wording.Facts{At: now, Until: now.Add(linkLife), Link: r.Site + linkPath(token), Tags: map[string]string{
+			"agent.name": u.Name, "to": to, "browser": web.BrowserName(from.Browser), "address": from.Address.String()}}})
+}
+
+func linkPath(token auth.Secret) string { return forgotPath + "/" + string(token) }
+
+// asking are the budgets of who asks, by the name that was given, whether somebody has it or not (C10).
+func (r *Recovery) asking(ctx context.Context, login string) []throttle.Purse {
+	some := []throttle.Purse{throttle.PerHour("forgot-to", 10).For(hex.EncodeToString(r.Keys.MAC("name", []byte(user.Key(login)))))}
+	if from := auth.OriginOf(ctx).Address; from.IsValid() {
+		some = append(some, throttle.PerHour("forgot-from", 30).For(throttle.Client(from)))
+	}
+	return some
+}
+
+// sending is the budget of all links that go out. Nobody's costs nothing but as much time.
+func (r *Recovery) sending(u auth.User) throttle.Purse {
+	if u.ID == "" {
+		return throttle.PerHour("forgot-nobody", 1e6).For("")
+	}
+	return throttle.PerHour("forgot-all", r.Contacts.Rules.Email).For("")
+}
+
+// Begin is notice.Recovery.
+func (r *Recovery) Begin(ctx context.Context, tx auth.Tx, u auth.User) (string, error) {
+	token := secret.NewToken()
+	return linkPath(token), r.keep(ctx, tx, u.ID, secret.Digest(token), intruded, "")
+}
+
+// opens is whom a link lets choose a password now.
+func (r *Recovery) opens(ctx context.Context, key digest) (link, error) {
+	l, err := r.find(ctx, key)
+	switch {
+	case err != nil:
+		return l, err
+	case l.purpose != intruded && l.user.Frozen.After(r.Clock()): // before the epoch, which locking the account has ended
+		return l, auth.Frozen(l.user.Frozen)
+	case l.epoch != l.user.Epoch:
+		return l, auth.ErrNotFound
+	}
+	return l, nil
+}
+
+// replace stores a new password and ends all that was begun with the one before. The second step stays as it is.
+func (r *Recovery) replace(ctx context.Context, tx auth.Tx, key digest, l link, h password.Hashed) error {
+	if err := r.Users.Lock(ctx, tx, l.user.ID); err != nil {
+		return err
+	}
+	if err := r.spend(ctx, tx, key); err != nil {
+		return err
+	}
+	if err := r.Passwords.SetByMail(ctx, tx, l.user.ID, h); err != nil {
+		return err
+	}
+	if err := r.Revoker.RevokeOthers(ctx, tx, l.user.ID, ""); err != nil {
+		return err
+	}
+	for _, c := range r.Carriers {
+		if err := c.Carry(ctx, tx, l.user.ID); err != nil {
+			return err
+		}
+	}
+	by := "link"
+	if l.purpose == intruded {
+		by = "recovery"
+	}
+	return r.Trail.Record(ctx, tx, auth.Event{Kind: auth.PasswordChanged, User: l.user.ID, Detail: map[string]string{"by": by}})
+}
