@@ -253,6 +253,58 @@ func TestAHashOfAnotherPriceIsReplacedAtSignIn(t *testing.T) {
 	})
 }
 
+// L2: for a while a password out of a mailbox says so, until it is changed by somebody who is signed in. A better hash of
+// it changes nothing about that.
+func TestAPasswordThatCameByMailSaysSoForAWhile(t *testing.T) {
+	each(t, func(t *testing.T, k *desk) {
+		k.Mailed = 72 * time.Hour
+		ann, bob := k.person(t, "ann"), k.person(t, "bob")
+		mailed := func(u auth.User) bool {
+			t.Helper()
+			claim, err := k.verify(t.Context(), u, right)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p auth.Proof
+			if err := k.DB.Tx(t.Context(), func(tx auth.Tx) (err error) { p, err = claim(t.Context(), tx); return err }); err != nil {
+				t.Fatal(err)
+			}
+			return p.Mailed
+		}
+		if mailed(ann) {
+			t.Error("one that did not")
+		}
+		byMail := func() {
+			t.Helper()
+			hashed, err := k.Prepare(t.Context(), ann, right)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := k.DB.Tx(t.Context(), func(tx auth.Tx) error { return k.SetByMail(t.Context(), tx, ann.ID, hashed) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		byMail()
+		k.Hasher = k.hasher(dear)
+		if !mailed(ann) || mailed(bob) {
+			t.Error("at once")
+		}
+		k.clock = k.clock.Add(72*time.Hour - time.Second)
+		if !mailed(ann) {
+			t.Error("a second before the end")
+		}
+		k.clock = k.clock.Add(time.Second)
+		if mailed(ann) {
+			t.Error("at the end")
+		}
+		byMail()
+		k.set(t, "ann", right)
+		if mailed(ann) {
+			t.Error("after another change")
+		}
+	})
+}
+
 // A slow sign-in must not bring back the password that was changed meanwhile.
 func TestAReplacedHashNeverOverwritesANewPassword(t *testing.T) {
 	each(t, func(t *testing.T, k *desk) {
