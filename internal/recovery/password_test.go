@@ -266,7 +266,9 @@ func TestALinkAfterThisWasntMePassesTheLock(t *testing.T) {
 		k.asks(ann.Login)
 		asked := k.tokens()[0]
 		var path string
-		freeze := func(ctx context.Context, tx auth.Tx) error { return k.Users.Freeze(ctx, tx, ann.ID, k.Now().Add(time.Hour)) }
+		freeze := func(ctx context.Context, tx auth.Tx) error {
+			return k.Users.Freeze(ctx, tx, ann.ID, k.Now().Add(time.Hour))
+		}
 		if err := k.tx(freeze); err != nil {
 			t.Fatal(err)
 		}
