@@ -66,7 +66,7 @@ type Policy struct {
 	StepUpMinutes int      `toml:"step_up_minutes" doc:"How long a fresh proof stays fresh, 1 to 60."`
 	TrustDays     int      `toml:"trust_days" doc:"Days, 1 to 365, for which a browser skips the second step once its person trusts it; 0: none does."`
 	Recovery      []string `toml:"recovery" doc:"What may stand in for a second step that is lost, beside backup codes and access passes: email, a code to the address of the account."`
-	RecoveryDays  int      `toml:"recovery_days" doc:"Days, 1 to 30, that whoever came in by such a code or by an access pass waits until they may change factors; and for which nothing that secures an account can be changed after its person answered a notice with This wasn't me."`
+	RecoveryDays  int      `toml:"recovery_days" doc:"Days, 1 to 30, that whoever came in by such a code or by an access pass waits until they may change factors; and for which nothing that secures an account can be changed after its person answered a notice with This wasn't me; and for which a password chosen by a mailed link proves no more than the mailbox."`
 }
 
 // Passkeys is what may be done with passkeys, and which ones are accepted.
