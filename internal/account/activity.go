@@ -92,7 +92,12 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		return "Wrong " + a.called(auth.Kind(e.Detail["factor"])), true
 	case auth.StepUpDone:
 		return "Confirmed it’s you", false
+	case auth.BackupCodesLow:
+		return "Backup codes left: " + e.Detail["left"], e.Detail["left"] == "0"
 	case auth.FactorAdded:
+		if name == "" { // a sheet of them
+			return "Generated " + a.called(auth.Kind(e.Detail["factor"])) + "s", false
+		}
 		return "Added “" + name + "”", false
 	case auth.FactorRenamed:
 		return "Renamed to “" + name + "”", false

@@ -73,9 +73,13 @@ var embedded embed.FS
 var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
-var Schemas = []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, password.Schema, totp.Schema, passkey.Schema, onetime.Schema,
-	session.Schema, signin.Schema, setup.Schema, notice.Schema,
-	recovery.Schema, trust.Schema, ownSchema}
+var Schemas = []fs.FS{
+	user.Schema, throttle.Schema, audit.Schema, notify.Schema,
+	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema,
+	session.Schema, trust.Schema,
+	signin.Schema, setup.Schema, notice.Schema, recovery.Schema,
+	ownSchema,
+}
 
 // hashWait is how long a sign-in may wait for its turn to be hashed.
 const hashWait = time.Second
@@ -144,7 +148,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err != nil {
 		return nil, err
 	}
-	ros.Add(words, append(seconds, sent...)...)
+	spare := backupcode.New(backupcode.Parts{DB: d, Keys: keys, Users: users, Trail: trail, Roster: ros, Revoker: sessions,
+		Name: c.Site.Name, Site: address.Scheme + "://" + address.Host, Sites: sites, Clock: clock})
+	ros.Add(words, append(append(seconds, sent...), spare)...)
 	back := recovery.New(recovery.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Passwords: words, Contacts: mailed, Outbox: outbox, Throttle: throttle, Trail: trail, Revoker: sessions,
 		Site: address.Scheme + "://" + address.Host, Clock: clock})
 	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Revoker: sessions, Recovery: back,
@@ -160,11 +166,11 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trust: trusted, Trail: trail,
-			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{passkeys, trusted}, Mailed: opening(c, mailed),
+			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{spare, passkeys, trusted}, Mailed: opening(c, mailed),
 			Forgot: back.Page(), Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
-			Cards: append(cards(mailed, passkeys, codes, words, sessions), trusted), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
+			Cards: offered(passkeys, codes, mailed, spare, words, sessions, trusted), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
 		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
 	)
 	proxies, err := c.Proxies()
@@ -194,12 +200,29 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Scripts:   []web.Script{passkey.Script()},
 		Ready:     (&heartbeat{db: d, clock: clock}).beat,
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
-	}, first.Routes(), signIn.Routes(), sessions.Routes(), stepUp.Routes(), settings.Routes(), words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), notices.Routes(), back.Routes(), trusted.Routes())
+	},
+		first.Routes(), signIn.Routes(), sessions.Routes(), trusted.Routes(), stepUp.Routes(), settings.Routes(),
+		words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), spare.Routes(),
+		notices.Routes(), back.Routes(),
+	)
 	if err != nil {
 		return nil, err
 	}
-	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Setup: first, Outbox: outbox, Settings: settings, Config: c,
-		log: log, sweeps: []func(context.Context) error{sessions.Sweep, signIn.Sweep, throttle.Sweep, codes.Sweep, passkeys.Sweep, mailed.Sweep, outbox.Sweep, notices.Sweep, back.Sweep, trusted.Sweep}}, nil
+	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
+		Setup: first, Outbox: outbox, Settings: settings, Config: c,
+		log: log, sweeps: []func(context.Context) error{
+			sessions.Sweep, trusted.Sweep, signIn.Sweep, throttle.Sweep, outbox.Sweep,
+			codes.Sweep, passkeys.Sweep, mailed.Sweep,
+			notices.Sweep, back.Sweep,
+		}}, nil
+}
+
+// offered are the places on the Security page of what there is here, in order.
+func offered(all ...account.Carder) []account.Carder {
+	return slices.DeleteFunc(all, func(c account.Carder) bool {
+		o, ok := c.(interface{ Offered() bool })
+		return ok && !o.Offered()
+	})
 }
 
 // sameKeys refuses a key ring that is not the one this database began with: nothing sealed would open, and every event

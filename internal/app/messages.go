@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"sallyport/internal/account"
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
@@ -101,15 +100,6 @@ func opening(c config.Config, codes *onetime.Codes) signin.Mailed {
 		return nil
 	}
 	return codes.ByMail()
-}
-
-// cards are the places on the Security page, in order.
-func cards(codes *onetime.Codes, passkeys, apps, password, sessions account.Carder) []account.Carder {
-	all := []account.Carder{passkeys, apps}
-	if codes.Offered() {
-		all = append(all, codes)
-	}
-	return append(all, password, sessions)
 }
 
 // stranded refuses rules under which people could not sign in who were given a second step (W4).

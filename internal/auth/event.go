@@ -52,6 +52,7 @@ const (
 	MethodSet       EventKind = "mfa.method"
 	ContactChanged  EventKind = "contact.changed" // the address or number where messages go
 	ContactBlocked  EventKind = "contact.blocked" // somebody else has the same, so no code goes there any more
+	BackupCodesLow  EventKind = "backupcodes.low" // one was used, and few are left
 	AccountFrozen   EventKind = "account.frozen"
 	AccountUnfrozen EventKind = "account.unfrozen"
 

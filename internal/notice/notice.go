@@ -67,6 +67,7 @@ var texts = map[auth.EventKind]string{
 	auth.MFAEnabled:      "notice-mfa-on",
 	auth.MFAReset:        "notice-mfa-reset",
 	auth.MethodSet:       "notice-method",
+	auth.BackupCodesLow:  "notice-codes-low",
 }
 
 // tooMany is how many wrong second factors of an account make us think that somebody knows its password.
@@ -116,7 +117,7 @@ var (
 
 func (n *Notices) changed(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
 	l := letter{name: texts[e.Kind], to: u, kind: e.Detail["factor"], tags: whence(ctx, e), link: about(e), purses: purses(u, perPerson)}
-	l.tags["name"] = e.Detail["name"]
+	l.tags["name"], l.tags["left"] = e.Detail["name"], e.Detail["left"]
 	if e.Kind == auth.FactorRenamed {
 		l.tags["old"], l.tags["new"], l.purses = e.Detail["old"], e.Detail["name"], purses(u, perPerson, perMinor)
 	}

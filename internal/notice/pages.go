@@ -73,6 +73,7 @@ var happened = map[auth.EventKind]string{
 	auth.ContactChanged:  "Where we reach you about your account was changed.",
 	auth.MFADisabled:     "MFA was turned off for your account.",
 	auth.MFAEnabled:      "MFA was turned on for your account.",
+	auth.BackupCodesLow:  "One of the last backup codes of your account was used to sign in.",
 	auth.MFAReset:        "An administrator reset MFA for your account.",
 	auth.MethodSet:       "An administrator changed the second step of your account.",
 	auth.SignInFailed:    "The second step of your account was wrong several times.",

@@ -213,6 +213,18 @@ func MayDisable(f Facts) error {
 	return nil
 }
 
+// MayHaveSpare says whether a person may be given what stands in for their factors: nil, or why not. Rule B1: it is for
+// who has something strong that it can stand in for, or codes on paper would take the place of a factor.
+func MayHaveSpare(f Facts) error {
+	strong := func(e auth.Enrolment) bool {
+		return e.Standing == auth.Full && f.counts(e) && !e.Weak && !e.Given && !e.Dear
+	}
+	if slices.ContainsFunc(f.Enrolled, strong) {
+		return nil
+	}
+	return auth.ConflictError{Code: "no-factor", Why: "Set up a passkey or an authenticator first. Backup codes only stand in for it, on the day it is not at hand."}
+}
+
 // IsOn says whether the next sign-in asks for a second step: for one that somebody has, or, if what they set up counts no
 // more, for another one that they can set up. It does under rules that we do not know.
 func IsOn(f Facts) bool {

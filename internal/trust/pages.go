@@ -141,11 +141,11 @@ func (t *Trust) forgetAll(ctx context.Context, _ web.None) (web.None, error) {
 	})
 }
 
-// Card is the place of trusted browsers on the Security page. Where the rules let none be trusted it shows nothing.
+// Offered says whether the rules let any browser be trusted.
+func (t *Trust) Offered() bool { return t.Rules.Trust > 0 }
+
+// Card is the place of trusted browsers on the Security page.
 func (t *Trust) Card(ctx context.Context) (web.Part, error) {
-	if t.Rules.Trust <= 0 {
-		return part("none", nil), nil
-	}
 	all, err := t.mine(ctx, web.None{})
 	return part("card", all.Browsers), err
 }

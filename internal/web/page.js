@@ -161,13 +161,15 @@ function enhance(root) {
     });
   }
   for (const button of root.querySelectorAll('button[data-copy]')) {
-    const label = button.lastChild, text = label.textContent;
+    const label = button.lastChild, text = label.textContent, from = document.getElementById(button.dataset.copy);
     button.addEventListener('click', async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.replaceAll(/\s/g, ''));
+      const lines = from.matches('ol') ? [...from.children] : [from];
+      await navigator.clipboard.writeText(lines.map((line) => line.textContent.replaceAll(/\s/g, '')).join('\n'));
       label.textContent = 'Copied';
       setTimeout(() => { label.textContent = text; }, 2000);
     });
   }
+  for (const button of root.querySelectorAll('button[data-print]')) button.addEventListener('click', () => print());
   for (const time of root.querySelectorAll('time[datetime]')) {
     const at = new Date(time.dateTime), clock = time.textContent.includes(':');
     const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }), bare = /^\d\d:/.test(time.textContent);
@@ -183,6 +185,9 @@ function enhance(root) {
     form.addEventListener('submit', (e) => { if (form.dataset.sent) e.preventDefault(); form.dataset.sent = 'yes'; });
   }
 }
+
+// A page that is shown once asks whoever leaves it before they ticked that they kept it.
+addEventListener('beforeunload', (e) => { if (document.querySelector('[data-keep]:not(:checked)')) e.preventDefault(); });
 
 // A page out of the back-forward cache has not sent anything yet.
 addEventListener('pageshow', (e) => { if (e.persisted) for (const form of document.forms) delete form.dataset.sent; });

@@ -40,6 +40,7 @@ var messages = []message{
 	{name: "notice-mfa-reset", account: "agent.email", own: true},
 	{name: "notice-failures", account: "agent.email", own: true},
 	{name: "notice-method", tags: []string{"kind"}, account: "agent.email", own: true},
+	{name: "notice-codes-low", tags: []string{"left"}, account: "agent.email", own: true},
 	{name: "notice-blocked", tags: []string{"kind"}, account: "agent.name"},
 	{name: "notice-blocked-admin", tags: []string{"kind", "other.name"}, account: "other.name", own: true},
 	{name: "notice-recovery", tags: []string{"until"}, account: "agent.email", own: true},
@@ -89,7 +90,7 @@ func Sample(message string) Facts {
 		Tags: map[string]string{
 			"agent.name": "Maya Lind", "agent.email": "maya@example.com", "agent.workphone": "+46 70 555 12 34", "to": "maya@example.com",
 			"code": "K7MQ-3XTP", "browser": "Chrome on macOS", "address": "203.0.113.24",
-			"name": "MacBook Pro", "old": "Key 1", "new": "MacBook Pro", "other.name": "Tom Berg",
+			"name": "MacBook Pro", "old": "Key 1", "new": "MacBook Pro", "other.name": "Tom Berg", "left": "3",
 		},
 		At: at, Until: at.Add(10 * time.Minute), Kind: "passkey",
 	}
