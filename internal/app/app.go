@@ -156,6 +156,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Revoker: sessions, Recovery: back,
 		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
 	trusted := trust.New(trust.Parts{DB: d, Trail: trail, Rules: rules, Sites: sites, Clock: clock})
+	trail.Watch(trusted)
 	trail.Watch(mailed)
 	trail.Watch(notices)
 	if err := passkeys.Stranded(ctx); err != nil {

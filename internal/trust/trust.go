@@ -88,6 +88,15 @@ func (t *Trust) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to s
 	return "/signin/done?" + url.Values{"return_to": {to}}.Encode(), t.offer(ctx, tx, began)
 }
 
+// Happened is auth.Watcher. What an administrator chose for somebody begins no new security epoch, and ends trust (R4).
+func (t *Trust) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
+	if e.Kind != auth.MethodSet {
+		return nil
+	}
+	_, err := t.removeAll(ctx, tx, e.User)
+	return err
+}
+
 // remember trusts this visit's browser from now on. Its token is another one than before, so that nobody knows it who put
 // one there, and whoever else trusts this browser goes on with it.
 func (t *Trust) remember(ctx context.Context, tx auth.Tx) (visit.Cookies, error) {

@@ -1,0 +1,148 @@
+package app_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/auth"
+)
+
+// readyToChange is somebody with two authenticators, in a fresh session of a browser that they trust.
+func (w *world) readyToChange(t tester) (auth.User, *browser) {
+	t.Helper()
+	setUp := w.fresh(t, annsLogin)
+	setUp.enrol(t, "/account")
+	_, key := setUp.enrol(t, "/account")
+	b := w.browser()
+	b.arrive(t, annsLogin, key)
+	if a := b.trusts(); a.status != 200 {
+		t.Fatalf("%v", a)
+	}
+	w.wait(time.Minute)
+	b.stepUp(t, "totp", "code", auth.Secret(codeAt(key, w.now())))
+	return w.find(t, annsLogin), b
+}
+
+// R4: whatever changes how an account is protected ends all trust in browsers, also in the one it was done with.
+func TestTrustEndsWithAnyChangeOfTheAccount(t *testing.T) {
+	ok := func(t tester, a answer) {
+		t.Helper()
+		if a.status/100 != 2 {
+			t.Fatalf("%v", a)
+		}
+	}
+	for name, change := range map[string]func(t tester, b *browser, u auth.User){
+		"a new password": func(t tester, b *browser, u auth.User) {
+			// The old one again, so that one helper signs in for all.
+			for _, p := range [][2]auth.Secret{{annsPassword, newPassword}, {newPassword, annsPassword}} {
+				ok(t, b.api("POST", "/account/password", "current", string(p[0]), "password", string(p[1])))
+			}
+		},
+		"another authenticator":            func(t tester, b *browser, _ auth.User) { b.enrol(t, "/account") },
+		"a passkey":                        func(t tester, b *browser, _ auth.User) { b.addPasskey(t, b.w.key()) },
+		"an authenticator that is removed": func(t tester, b *browser, _ auth.User) { ok(t, b.api("DELETE", "/account/totp/"+aFactor(t, b))) },
+		"codes by email":                   func(t tester, b *browser, u auth.User) { b.prove(t, "email", u.Login) },
+		"codes by email, and off again": func(t tester, b *browser, u auth.User) {
+			b.prove(t, "email", u.Login)
+			ok(t, b.switchOff())
+		},
+		"MFA off, and on again": func(t tester, b *browser, _ auth.User) {
+			ok(t, b.api("POST", "/account/mfa/disable", "password", string(annsPassword)))
+			ok(t, b.api("POST", "/account/mfa/enable"))
+		},
+		"MFA on, though it is": func(t tester, b *browser, _ auth.User) { ok(t, b.api("POST", "/account/mfa/enable")) },
+		"another email": func(t tester, b *browser, _ auth.User) {
+			ok(t, b.api("POST", "/account/contact", "email", "ann@example.org"))
+		},
+		"another phone": func(t tester, b *browser, u auth.User) {
+			ok(t, b.api("POST", "/account/contact", "email", u.Login, "phone", annPhone))
+		},
+		"another phone, set by an administrator": func(t tester, b *browser, u auth.User) {
+			after := u
+			after.Phone = annPhone
+			if err := b.w.DB.Tx(visitless, func(tx auth.Tx) error { return b.w.Settings.SetContact(visitless, tx, u, after, "") }); err != nil {
+				t.Fatalf("%v", err)
+			}
+		},
+		"a second step that an administrator requires": func(t tester, b *browser, u auth.User) {
+			if err := b.w.DB.Tx(visitless, func(tx auth.Tx) error {
+				if err := b.w.Users.SetMethod(visitless, tx, u.ID, auth.MustHaveOne); err != nil {
+					return err
+				}
+				return b.w.Trail.Record(visitless, tx, auth.Event{Kind: auth.MethodSet, User: u.ID})
+			}); err != nil {
+				t.Fatalf("%v", err)
+			}
+		},
+		"an administrator's reset": func(t tester, b *browser, u auth.User) {
+			b.w.resetMFA(t, u.ID)
+			again := b.w.browser()
+			again.signIn(t, u.Login, annsPassword, "signed_in")
+			again.stepUp(t, "password", "password", annsPassword)
+			again.enrol(t, "/account")
+		},
+		"This wasn't me": func(t tester, b *browser, u auth.User) {
+			next := b.w.answered(t, b.w.notice(t, u.Login, "notice-browser").token())
+			if strings.HasPrefix(next, "/not-me/password/") {
+				ok(t, b.w.browser().api("POST", next, "password", string(annsPassword)))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorlds(t, func(t *testing.T, w *world) {
+				u, b := w.readyToChange(t)
+				change(t, b, u)
+				for _, who := range []*browser{b, b.clone()} {
+					if !who.asks(t, annsLogin) {
+						t.Error("the browser is trusted still")
+					}
+				}
+			}, coded)
+		})
+	}
+}
+
+// R4: what changes nothing of that ends no trust.
+func TestTrustOutlivesEverythingElse(t *testing.T) {
+	for name, act := range map[string]func(t tester, b *browser, u auth.User) answer{
+		"a new name of the person": func(_ tester, b *browser, _ auth.User) answer { return b.api("POST", "/account", "name", "Ann") },
+		"a new name of a factor": func(t tester, b *browser, _ auth.User) answer {
+			return b.api("POST", "/account/totp/"+aFactor(t, b)+"/name", "name", "Tablet")
+		},
+		"another language": func(_ tester, b *browser, u auth.User) answer {
+			return b.api("POST", "/account/contact", "email", u.Login, "language", "fi")
+		},
+		"an end of other sessions": func(_ tester, b *browser, _ auth.User) answer { return b.api("DELETE", "/account/sessions") },
+		"signing out":              func(_ tester, b *browser, _ auth.User) answer { return b.api("DELETE", "/session") },
+		"a sign-in by two steps elsewhere": func(t tester, b *browser, u auth.User) answer {
+			a := b.w.browser().signIn(t, u.Login, annsPassword, "second_factor")
+			return a
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorlds(t, func(t *testing.T, w *world) {
+				u, b := w.readyToChange(t)
+				if a := act(t, b, u); a.status/100 != 2 {
+					t.Fatal(a)
+				}
+				if b.asks(t, annsLogin) {
+					t.Error("the browser is trusted no more")
+				}
+			}, coded)
+		})
+	}
+}
+
+// aFactor is the id of an authenticator.
+func aFactor(t tester, b *browser) string {
+	t.Helper()
+	a := b.api("GET", "/account/totp")
+	for _, list := range a.fields {
+		if some, ok := list.([]any); ok && len(some) > 0 {
+			return some[0].(map[string]any)["id"].(string)
+		}
+	}
+	t.Fatalf("%v", a)
+	return ""
+}
