@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +146,69 @@ func aFactor(t tester, b *browser) string {
 	}
 	t.Fatalf("%v", a)
 	return ""
+}
+
+// R2: the end does not move, and shorter rules hold at once. R5: so does a ban.
+func TestTrustEndsWhenItWasToEnd(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		b, _ := w.trusting(t, annsLogin)
+		for _, left := range []string{"Max-Age=1728000", "Max-Age=864000"} { // 20 days, and 10
+			w.wait(10 * 24 * time.Hour)
+			if a := b.signIn(t, annsLogin, annsPassword, "signed_in"); !strings.Contains(fmt.Sprint(a.header["Set-Cookie"]), left) {
+				t.Error(left, a.header["Set-Cookie"])
+			}
+		}
+		w.wait(trustLife - 20*24*time.Hour - time.Microsecond)
+		if b.asks(t, annsLogin) {
+			t.Error("too early")
+		}
+		w.wait(time.Microsecond)
+		if !b.asks(t, annsLogin) {
+			t.Error("use moved the end")
+		}
+		short, _ := w.trusting(t, "short@example.com")
+		w.again(t, trustDays(2))
+		w.wait(2*24*time.Hour - time.Microsecond)
+		if short.asks(t, "short@example.com") {
+			t.Error("within the shorter time")
+		}
+		w.wait(time.Microsecond)
+		if !short.asks(t, "short@example.com") {
+			t.Error("the shorter time does not hold for what was trusted before")
+		}
+		w.again(t, trustDays(365))
+		if short.asks(t, "short@example.com") {
+			t.Error("this is a rule of now, not an act")
+		}
+		w.wait(trustLife)
+		if !short.asks(t, "short@example.com") {
+			t.Error("a longer time holds for what was trusted before")
+		}
+	})
+}
+
+// R5
+func TestWhereNoBrowserIsTrustedNoneIs(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		b, key := w.trusting(t, annsLogin)
+		offered := w.browser()
+		offered.arrive(t, annsLogin, key)
+		w.again(t, trustDays(0))
+		if !b.asks(t, annsLogin) {
+			t.Error("what was trusted before is still")
+		}
+		if a := offered.trusts(); a.status != 403 {
+			t.Error(a)
+		}
+		if a := offered.form("GET", landing); a.status != 200 || strings.Contains(a.body, `name="trust"`) {
+			t.Error(a)
+		}
+		if a := offered.form("GET", "/account/security"); strings.Contains(a.body, "Trusted browsers") {
+			t.Error(a)
+		}
+		c := w.browser()
+		if a := c.arrive(t, annsLogin, key); a.field("next") != "/account" {
+			t.Error(a)
+		}
+	})
 }
