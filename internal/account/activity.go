@@ -126,12 +126,12 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 	case auth.AccountUnfrozen:
 		return "Changes were allowed again", false
 	case auth.BrowserTrusted:
-		return "Trusted " + name, false
+		return "Trusted a browser: " + name, false
 	case auth.BrowserForgotten:
 		if name == "" {
-			return "Trusted no browser any more", false
+			return "Removed all trusted browsers", false
 		}
-		return "Trusted " + name + " no more", false
+		return "Removed a trusted browser: " + name, false
 	}
 	return string(e.Kind), false
 }

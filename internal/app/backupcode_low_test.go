@@ -32,7 +32,7 @@ func TestWhoHasFewCodesLeftIsTold(t *testing.T) {
 				t.Errorf("%d left: %d letters", left, letters)
 			}
 			if left > 3 {
-				if a.field("next") != "/account/security?a=b&c" {
+				if a.leads() != "/account/security?a=b&c" {
 					t.Errorf("%d left: %v", left, a)
 				}
 				continue

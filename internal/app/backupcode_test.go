@@ -98,7 +98,7 @@ func TestABackupCodeWorksOnce(t *testing.T) {
 			}
 		}
 		used, a := w.byCode(t, annsLogin, strings.ToLower(strings.ReplaceAll(codes[0], "-", " ")))
-		if a.status != 200 || a.field("state") != "signed_in" || a.field("next") != "/account" {
+		if a.status != 200 || a.field("state") != "signed_in" || a.leads() != "/account" {
 			t.Fatal(a)
 		}
 		if s := used.session(); !strings.Contains(s.body, `"mfa"`) || !strings.Contains(s.body, `"otp"`) {

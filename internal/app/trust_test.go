@@ -401,7 +401,7 @@ func TestTrustedBrowsersAreListedAndRemoved(t *testing.T) {
 		if rows := w.events(t, idOf(t, w, annsLogin), auth.BrowserForgotten); len(rows) != 2 {
 			t.Error(rows)
 		}
-		if a := other.form("GET", "/account/security"); !strings.Contains(a.body, "None yet.") || !strings.Contains(a.body, "Trusted no browser any more") {
+		if a := other.form("GET", "/account/security"); !strings.Contains(a.body, "None yet.") || !strings.Contains(a.body, "Removed all trusted browsers") {
 			t.Error(a)
 		}
 		if !other.asks(t, annsLogin) || eve.asks(t, "eve@example.com") {

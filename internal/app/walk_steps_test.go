@@ -39,6 +39,11 @@ func (k *walk) signIn(t *rapid.T, b *browser, well bool) {
 // onward is what follows a proof: a session, or a sign-in that goes on.
 func (k *walk) onward(t *rapid.T, b *browser, a answer, former string, p *walker, proved ...string) {
 	need := k.needs(p, proved)
+	if need == "second_factor" && k.isTrusted(p, proved, a.sent) {
+		k.began(t, b, a, former, p, proved...)
+		k.renewed(t, a)
+		return
+	}
 	if need == "signed_in" {
 		if k.rule() == "required" && p.factors() == 0 && p.due.IsZero() && kinds(proved) == 1 {
 			p.due = k.now().Add(time.Duration(k.config.Policy.GraceDays) * 24 * time.Hour)

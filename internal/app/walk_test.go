@@ -89,10 +89,10 @@ var (
 	waysOfAll = []string{"passkey", "a wrong passkey without a name", "to step up by passkey", "to add a passkey at /account/passkeys", "to remove a passkey"}
 	ways      = map[string][]string{
 		"off": {"password", "to step up by password", "to confirm one at /account", "to change the password", "to add a passkey at " + offer},
-		"optional": {"password", "password+totp", "password+passkey", "password+touched passkey", "to step up by password", "to step up by totp",
+		"optional": {"password", "password on a trusted browser", "to trust a browser", "password+totp", "password+passkey", "password+touched passkey", "to step up by password", "to step up by totp",
 			"to confirm one at /account", "to disable MFA", "to enable MFA", "to change the password", "to add a passkey at " + offer},
 		"warn":     {"password", "password+totp", "to remove an authenticator"},
-		"required": {"password+totp", "password+passkey", "to confirm one at /signin/enrol", "to add a passkey at /signin/enrol/passkey", "to step up by totp", "to change the password"},
+		"required": {"password on a trusted browser", "password+totp", "password+passkey", "to confirm one at /signin/enrol", "to add a passkey at /signin/enrol/passkey", "to step up by totp", "to change the password"},
 		"grace":    {"password", "password+totp", "to confirm one at /account"},
 		"codes":    waysByCode,
 		"mailed":   waysByMail,
@@ -130,6 +130,8 @@ type modelled struct {
 	started, seen time.Time
 	fresh         time.Time // end of the step-up window
 	offered       bool      // a passkey, for ten minutes
+	ends          bool      // on the page that offers to trust the browser, for as long, in one epoch
+	endsIn        int
 	over          bool
 }
 
@@ -152,13 +154,14 @@ type walk struct {
 	pendings map[string]*underway
 	spent    map[string]bool // authenticator and step
 	everyKey []*passkey      // there ever was
-	wrongs   int             // first proofs so far
+	trust    map[string]map[*walker]trustedBy
+	wrongs   int // first proofs so far
 	post
 	went map[string]int // how often somebody came through, over all walks
 }
 
 func newWalk(w *world, t *rapid.T, went map[string]int) *walk {
-	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}, went: went}
+	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}, trust: map[string]map[*walker]trustedBy{}, went: went}
 	for range 2 {
 		p := &walker{password: "correct horse battery", begun: map[string]string{}}
 		p.user = w.add(t, strings.ToLower(secret.NewID())+"@example.com", p.password)
@@ -203,6 +206,8 @@ func (k *walk) run(t *rapid.T) {
 		"reset MFA":           k.reset,
 		"disable somebody":    k.expel,
 		"steal cookies":       k.steal,
+		"trust a browser":     anybody(k.trustBrowser),
+		"trust no browser":    anybody(k.trustNone),
 	}
 	k.byCode(acts, anybody)
 	for n := range 8 {
@@ -242,6 +247,10 @@ func (k *walk) goOn(t *rapid.T) {
 			choose(k.signIn, k.signIn, k.unlock)
 			return
 		}
+		k.signIn(t, b, true)
+	case k.mayTrust(s):
+		choose(k.trustBrowser, k.trustBrowser, app(k.stepUp))
+	case k.isTrusted(s.who, []string{"password"}, b.jar) && rapid.IntRange(0, 3).Draw(t, "again") > 0:
 		k.signIn(t, b, true)
 	case k.isOffered(s) && !k.isFresh(s):
 		choose(k.addKey(offer), app(k.stepUp))
@@ -344,15 +353,21 @@ func (k *walk) began(t *rapid.T, b *browser, a answer, former string, p *walker,
 		t.Fatalf("no session: %v", a)
 	}
 	one := slices.Contains(append([]string{"password"}, mailedKinds...), proved[0]) && (!k.isOn(p) || k.rule() == "required" && p.factors() == 0 && k.now().Before(p.due))
-	if p.gone || !two(proved) && !k.finishes(proved) && !one {
+	trusts := k.isTrusted(p, proved, a.sent)
+	if p.gone || !two(proved) && !k.finishes(proved) && !one && !trusts {
 		t.Fatalf("a session of somebody who proved %v under %s with %d factors: %v", proved, k.rule(), p.factors(), a)
 	}
 	if s := k.sessions[former]; s != nil {
 		s.over = true
 	}
-	k.went[strings.Join(proved, "+")]++
+	way := strings.Join(proved, "+")
+	if trusts && k.needs(p, proved) == "second_factor" {
+		way += " on a trusted browser"
+	}
+	k.went[way]++
 	s := &modelled{who: p, proved: proved, codes: thread{}, epoch: p.epoch, started: k.now(), seen: k.now()}
 	k.offers(t, b, s, a)
+	k.leadsOn(t, s, a)
 	k.sessions[token] = s
 	k.tokens = append(k.tokens, token)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -189,6 +190,7 @@ type answer struct {
 	header   http.Header
 	cookies  map[string]string
 	fields   map[string]any
+	sent     map[string]string // the cookies of the request
 }
 
 func (a answer) String() string {
@@ -224,7 +226,7 @@ func (b *browser) send(method, path, mime, body string) answer {
 	}
 	rec := httptest.NewRecorder()
 	b.w.Site.ServeHTTP(rec, r)
-	a := answer{status: rec.Code, location: rec.Header().Get("Location"), body: rec.Body.String(), header: rec.Header(), cookies: map[string]string{}}
+	a := answer{status: rec.Code, location: rec.Header().Get("Location"), body: rec.Body.String(), header: rec.Header(), cookies: map[string]string{}, sent: maps.Clone(b.jar)}
 	for _, c := range rec.Result().Cookies() {
 		a.cookies[c.Name] = c.Value
 		if b.jar[c.Name] = c.Value; c.MaxAge < 0 {
