@@ -92,6 +92,8 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		return "Wrong " + a.called(auth.Kind(e.Detail["factor"])), true
 	case auth.StepUpDone:
 		return "Confirmed it’s you", false
+	case auth.PassGiven:
+		return "An administrator gave you an access pass", true
 	case auth.BackupCodesLow:
 		return "Backup codes left: " + e.Detail["left"], e.Detail["left"] == "0"
 	case auth.FactorAdded:

@@ -61,6 +61,7 @@ type App struct {
 	Setup     *setup.Setup
 	Outbox    *notify.Outbox
 	Settings  *account.Account
+	Recovery  *recovery.Recovery
 	Config    config.Config
 
 	log    *slog.Logger
@@ -75,7 +76,7 @@ var ownSchema, _ = fs.Sub(embedded, "schema")
 // Schemas are the tables of all folders.
 var Schemas = []fs.FS{
 	user.Schema, throttle.Schema, audit.Schema, notify.Schema,
-	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema,
+	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema, accesspass.Schema,
 	session.Schema, trust.Schema,
 	signin.Schema, setup.Schema, notice.Schema, recovery.Schema,
 	ownSchema,
@@ -150,8 +151,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	spare := backupcode.New(backupcode.Parts{DB: d, Keys: keys, Users: users, Trail: trail, Roster: ros, Revoker: sessions,
 		Name: c.Site.Name, Site: address.Scheme + "://" + address.Host, Sites: sites, Clock: clock})
-	ros.Add(words, append(append(seconds, sent...), spare)...)
-	back := recovery.New(recovery.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Passwords: words, Contacts: mailed, Outbox: outbox, Throttle: throttle, Trail: trail, Revoker: sessions,
+	passes := accesspass.New(accesspass.Parts{DB: d, Keys: keys, Clock: clock})
+	ros.Add(words, append(append(seconds, sent...), passes, spare)...)
+	back := recovery.New(recovery.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Passwords: words, Contacts: mailed, Passes: passes, Outbox: outbox, Throttle: throttle, Trail: trail, Revoker: sessions,
 		Site: address.Scheme + "://" + address.Host, Clock: clock})
 	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Revoker: sessions, Recovery: back,
 		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
@@ -167,7 +169,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trust: trusted, Trail: trail,
-			Sites: sites, Arrivals: []signin.Arriver{notices}, Detours: []signin.Detour{spare, passkeys, trusted}, Mailed: opening(c, mailed),
+			Sites: sites, Arrivals: []signin.Arriver{notices, passes}, Detours: []signin.Detour{spare, passkeys, trusted}, Mailed: opening(c, mailed),
 			Forgot: back.Page(), Clock: clock})
 		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
@@ -203,17 +205,17 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		Proxies:   proxies, Served: &served, Clock: clock, Log: log, Metrics: metrics,
 	},
 		first.Routes(), signIn.Routes(), sessions.Routes(), trusted.Routes(), stepUp.Routes(), settings.Routes(),
-		words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), spare.Routes(),
+		words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), spare.Routes(), passes.Routes(),
 		notices.Routes(), back.Routes(),
 	)
 	if err != nil {
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: users, Passwords: words, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail,
-		Setup: first, Outbox: outbox, Settings: settings, Config: c,
+		Setup: first, Outbox: outbox, Settings: settings, Recovery: back, Config: c,
 		log: log, sweeps: []func(context.Context) error{
 			sessions.Sweep, trusted.Sweep, signIn.Sweep, throttle.Sweep, outbox.Sweep,
-			codes.Sweep, passkeys.Sweep, mailed.Sweep,
+			codes.Sweep, passkeys.Sweep, mailed.Sweep, passes.Sweep,
 			notices.Sweep, back.Sweep,
 		}}, nil
 }

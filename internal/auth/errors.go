@@ -38,7 +38,7 @@ type ConflictError struct{ Code, Why string }
 func (e ConflictError) Error() string { return e.Why }
 
 // ErrBlocked is a second step that cannot be used now, by no act of its person, and that nothing weaker may replace.
-var ErrBlocked = ConflictError{Code: "factor-blocked", Why: "Your second step cannot be used now, because somebody else has the same address or number. Ask those who run this site for help."}
+var ErrBlocked = ConflictError{Code: "factor-blocked", Why: "Your second step cannot be used now. Ask those who run this site for help."}
 
 // Frozen is what is said of every change to an account that is locked against changes.
 func Frozen(until time.Time) ConflictError {

@@ -50,6 +50,7 @@ const (
 	MFAEnabled      EventKind = "mfa.enabled"
 	MFAReset        EventKind = "mfa.reset"
 	MethodSet       EventKind = "mfa.method"
+	PassGiven       EventKind = "pass.given"
 	ContactChanged  EventKind = "contact.changed" // the address or number where messages go
 	ContactBlocked  EventKind = "contact.blocked" // somebody else has the same, so no code goes there any more
 	BackupCodesLow  EventKind = "backupcodes.low" // one was used, and few are left

@@ -6,24 +6,28 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"sallyport/internal/app"
 	"sallyport/internal/auth"
+	"sallyport/internal/factor/accesspass"
+	"sallyport/internal/recovery"
 	"sallyport/internal/secret"
 	"sallyport/internal/user"
 )
 
 type userCommands struct {
-	Add      userAdd      `cmd:"" help:"Add a person."`
-	List     userList     `cmd:"" help:"List people."`
-	MFA      userMFA      `cmd:"" name:"mfa" help:"Set a person's second step: email, sms, required, or off for their own choice."`
-	Contact  userContact  `cmd:"" help:"Change where messages to a person go, and in which language."`
-	Disable  userDisable  `cmd:"" help:"Keep a person out from now on; their sessions end."`
-	ResetMFA userResetMFA `cmd:"" name:"reset-mfa" help:"Remove a person's second factors and end their sessions."`
-	Unfreeze userUnfreeze `cmd:"" help:"Allow changes again, after “This wasn't me” locked an account."`
+	Add        userAdd        `cmd:"" help:"Add a person."`
+	List       userList       `cmd:"" help:"List people."`
+	MFA        userMFA        `cmd:"" name:"mfa" help:"Set a person's second step: email, sms, required, or off for their own choice."`
+	Contact    userContact    `cmd:"" help:"Change where messages to a person go, and in which language."`
+	Disable    userDisable    `cmd:"" help:"Keep a person out from now on; their sessions end."`
+	ResetMFA   userResetMFA   `cmd:"" name:"reset-mfa" help:"Remove a person's second factors and end their sessions; they come back by a link or a pass."`
+	AccessPass userAccessPass `cmd:"" name:"access-pass" help:"Give somebody locked out a second step that works once."`
+	Unfreeze   userUnfreeze   `cmd:"" help:"Allow changes again, after “This wasn't me” locked an account."`
 }
 
 type userAdd struct {
@@ -87,10 +91,15 @@ func (c userList) Run(e *env) error {
 		if u.Disabled {
 			status = "disabled"
 		}
-		_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", u.Login, u.Name, u.Role, status, len(f.Enrolled), u.Added.Format(time.DateOnly))
+		_, err = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", u.Login, u.Name, u.Role, status, own(f.Enrolled), u.Added.Format(time.DateOnly))
 		return err
 	})
 	return errors.Join(err, w.Flush())
+}
+
+// own counts the factors that somebody set up: what they were given is none.
+func own(some []auth.Enrolment) int {
+	return len(slices.DeleteFunc(some, func(e auth.Enrolment) bool { return e.Given }))
 }
 
 type userDisable struct {
@@ -117,25 +126,50 @@ func (c userResetMFA) Run(e *env) error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return errNoReason
 	}
-	return e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
-		if err := a.Sessions.RevokeOthers(ctx, tx, u.ID, ""); err != nil {
-			return err
-		}
-		for _, f := range a.Roster.Second() {
-			if r, ok := f.(auth.Resetter); ok {
-				if err := r.Reset(ctx, tx, u.ID); err != nil {
-					return err
-				}
-			}
-		}
-		if err := a.Throttle.Forget(ctx, tx, u.ID); err != nil {
-			return err
-		}
-		if err := a.Users.Freeze(ctx, tx, u.ID, time.Time{}); err != nil {
-			return err
-		}
-		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.MFAReset, User: u.ID, Detail: map[string]string{"reason": c.Reason}})
+	var issued recovery.Issued
+	err := e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) (err error) {
+		issued, err = a.Recovery.ResetMFA(ctx, tx, u, c.Reason)
+		return err
 	}, "reset: no second factor is left, all sessions have ended; the password still works")
+	switch {
+	case err != nil:
+	case issued.To != "":
+		fmt.Fprintf(e.stdout, "a link was mailed to %s: it works once, until %s, and nothing else opens the account\n", issued.To, ends(issued.Pass))
+	case issued.Pass.Code != "":
+		fmt.Fprintf(e.stdout, "no mail is configured, so hand over this access pass: it works once, until %s, and nothing else opens the account\n", ends(issued.Pass))
+		e.show(issued.Pass)
+	}
+	return err
+}
+
+type userAccessPass struct {
+	place
+	Email   string `arg:"" help:"Whom."`
+	Minutes int    `default:"60" help:"How long the pass works, 5 to 1440." placeholder:"N"`
+	Reason  string `required:"" help:"Why; it stands in the record." placeholder:"R"`
+}
+
+func (c userAccessPass) Run(e *env) error {
+	if strings.TrimSpace(c.Reason) == "" {
+		return errNoReason
+	}
+	var pass accesspass.Pass
+	err := e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) (err error) {
+		pass, err = a.Recovery.GivePass(ctx, tx, u, c.Reason, time.Duration(c.Minutes)*time.Minute)
+		return err
+	}, "has a new access pass; an earlier one is dead")
+	if err == nil {
+		fmt.Fprintf(e.stdout, "it works once, until %s: after the password, in place of the second step, and for nothing else\n", ends(pass))
+		e.show(pass)
+	}
+	return err
+}
+
+func ends(p accesspass.Pass) string { return p.Until.UTC().Format("2 January 2006, 15:04 MST") }
+
+// show prints a pass on a line of its own.
+func (e *env) show(p accesspass.Pass) {
+	fmt.Fprintf(e.stdout, "\n    %s\n\nit is shown only now: give it to the person alone, once you are sure who it is\n", string(p.Code))
 }
 
 type userUnfreeze struct {

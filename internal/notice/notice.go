@@ -68,6 +68,7 @@ var texts = map[auth.EventKind]string{
 	auth.MFAReset:        "notice-mfa-reset",
 	auth.MethodSet:       "notice-method",
 	auth.BackupCodesLow:  "notice-codes-low",
+	auth.PassGiven:       "notice-pass",
 }
 
 // tooMany is how many wrong second factors of an account make us think that somebody knows its password.

@@ -76,6 +76,7 @@ var happened = map[auth.EventKind]string{
 	auth.BackupCodesLow:  "One of the last backup codes of your account was used to sign in.",
 	auth.MFAReset:        "An administrator reset MFA for your account.",
 	auth.MethodSet:       "An administrator changed the second step of your account.",
+	auth.PassGiven:       "An administrator gave out an access pass for your account.",
 	auth.SignInFailed:    "The second step of your account was wrong several times.",
 	auth.StepUpFailed:    "The second step of your account was wrong several times.",
 }

@@ -23,11 +23,6 @@ const (
 	intruded  purpose = "intruded"  // they answered “This wasn't me”, which locked the account against everything else
 )
 
-// A Carrier keeps something that outlives a new password, and takes it into the new security epoch.
-type Carrier interface {
-	Carry(ctx context.Context, tx auth.Tx, u auth.UserID) error
-}
-
 // Page is where people go who forgot their password; empty: nothing could be sent to them.
 func (r *Recovery) Page() string {
 	if !r.Outbox.Has(notify.Email) {
@@ -142,10 +137,8 @@ func (r *Recovery) replace(ctx context.Context, tx auth.Tx, key digest, l link, 
 	if err := r.Revoker.RevokeOthers(ctx, tx, l.user.ID, ""); err != nil {
 		return err
 	}
-	for _, c := range r.Carriers {
-		if err := c.Carry(ctx, tx, l.user.ID); err != nil {
-			return err
-		}
+	if err := r.Passes.Carry(ctx, tx, l.user.ID); err != nil {
+		return err
 	}
 	by := "link"
 	if l.purpose == intruded {

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/factor/onetime"
 	"sallyport/internal/factor/password"
 	"sallyport/internal/notify"
@@ -33,11 +34,11 @@ type Parts struct {
 	Roster    *roster.Roster
 	Passwords *password.Password
 	Contacts  *onetime.Codes
+	Passes    *accesspass.Passes
 	Outbox    *notify.Outbox
 	Throttle  *throttle.Throttle
 	Trail     *audit.Trail
 	Revoker   auth.Revoker
-	Carriers  []Carrier
 	Site      string // scheme and host, for links
 	Clock     func() time.Time
 }

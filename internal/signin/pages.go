@@ -234,6 +234,9 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 		prompt := prompter.Prompt()
 		if factor.Kind() == kind {
 			out.Asks, out.Lead, out.Fields = prompt, prompt.Lead(some), prompt.Fields(some)
+			if f, ok := factor.(web.Filler); ok {
+				out.Fields = f.Filled(ctx, some)
+			}
 			if out.Sent, err = s.sent(ctx, factor); err != nil {
 				return Step{}, err
 			}

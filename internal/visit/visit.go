@@ -74,6 +74,7 @@ const (
 	MailedCookie  = "__Host-mailed"  // of a browser that waits for a code by mail, to begin a sign-in with
 	BrowserCookie = "__Host-browser" // of a browser that somebody signed in with, so that it is not new to them again
 	TrustCookie   = "__Host-trust"   // of a browser on which somebody is not asked for a second step
+	PassCookie    = "__Host-pass"    // of a browser that came by the link of a reset: the access pass
 )
 
 // Cookies, embedded in an Out as `json:"-"`, are set on both faces.

@@ -97,5 +97,11 @@ type Enroller interface {
 	Enrol(at string, guard visit.Guard, done EnrolDone) []Route
 }
 
+// A Filler is a factor whose response a browser may bring along, from a link in a mail: then its inputs are filled in.
+type Filler interface {
+	Prompter
+	Filled(ctx context.Context, some []auth.Enrolment) Part
+}
+
 // EnrolDone goes on from a fresh enrolment, which is proved by having been enrolled.
 type EnrolDone func(ctx context.Context, tx auth.Tx, p auth.Proof) (Onward, error)

@@ -62,7 +62,9 @@ var kinds = map[string]string{
 	"contact-shared":      "Somebody else has the same address or number, so it takes no codes.",
 	"contact-missing":     "The profile lacks the address or number that is needed.",
 	"country":             "No SMS are sent to the country or kind of this number.",
-	"factor-blocked":      "The second step cannot be used now, because somebody else has the same address or number.",
+	"factor-blocked":      "The second step cannot be used now: somebody else has the same address or number, or the time after a reset is over.",
+	"person-disabled":     "The person is disabled.",
+	"pass-useless":        "The person is asked for nothing that an access pass could stand in for.",
 	"fault":               "Something went wrong on our side.",
 }
 

@@ -1,7 +1,177 @@
 // Package accesspass is a second step that an administrator gives to somebody who is locked out: once, and not for long.
+//
+// A pass stands beside the password and never in its place, so nobody who can give passes can sign in as somebody (A4). It
+// is kept as a MAC, belongs to one person, who has one at a time, and works once. It opens, but it steps up to nothing.
+//
+// A pass that is left by a reset binds the account (A3): the password alone neither opens it nor sets anything up before
+// the pass was used. Once its time is over the account stays shut, until an administrator helps again.
 package accesspass
 
-import "sallyport/internal/auth"
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/base32"
+	"strings"
+	"time"
+
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/secret"
+)
 
 // Kind is how the rest of the product calls this factor.
 const Kind auth.Kind = "accesspass"
+
+// Passes gives passes and verifies them.
+type Passes struct {
+	Parts
+}
+
+// Parts are what the factor is made with.
+type Parts struct {
+	DB    *db.DB
+	Keys  *secret.Keys
+	Clock func() time.Time
+}
+
+func New(p Parts) *Passes { return &Passes{p} }
+
+func (p *Passes) Kind() auth.Kind { return Kind }
+
+// A Pass as it is given, once: nobody can read it again.
+type Pass struct {
+	Code  auth.Secret
+	Until time.Time
+}
+
+// Bound is how long whoever was reset may take to come back.
+const Bound = 72 * time.Hour
+
+// Give makes a pass; the one before is dead then. An account that is bound to one is bound to this one.
+func (p *Passes) Give(ctx context.Context, tx auth.Tx, u auth.UserID, life time.Duration) (Pass, error) {
+	return p.issue(ctx, tx, u, life, false)
+}
+
+// Bind makes a pass without which an account that was reset opens no more.
+func (p *Passes) Bind(ctx context.Context, tx auth.Tx, u auth.UserID) (Pass, error) {
+	return p.issue(ctx, tx, u, Bound, true)
+}
+
+func (p *Passes) issue(ctx context.Context, tx auth.Tx, u auth.UserID, life time.Duration, binding bool) (Pass, error) {
+	now, code := p.Clock(), newCode()
+	until := now.Add(life)
+	err := p.put(ctx, tx, row{id: auth.EnrolmentID(secret.NewID()), user: u, mac: p.mac(code), binding: binding, added: now, expires: until})
+	return Pass{group(code), until}, err
+}
+
+// Enrolments is the pass that somebody has. One that binds is there even when it works no more.
+func (p *Passes) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth.Enrolment, error) {
+	r, err := p.of(ctx, from, u)
+	if err == auth.ErrNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := auth.Enrolment{ID: r.id, Kind: Kind, Name: "Access pass", Added: r.added, Standing: auth.Spare, Given: true, Last: true}
+	if r.binding {
+		e.Standing = auth.Full
+	}
+	if !r.lives(p.Clock()) {
+		if e.State = auth.Blocked; !r.binding {
+			return nil, nil
+		}
+	}
+	return []auth.Enrolment{e}, nil
+}
+
+// Verify takes the pass of the person. The claim uses it up.
+func (p *Passes) Verify(ctx context.Context, a auth.Attempt, response auth.Secret) (auth.Claim, error) {
+	code, err := parse(response)
+	if err != nil {
+		return nil, err
+	}
+	r, err := p.of(ctx, p.DB, a.User.ID)
+	now := p.Clock()
+	switch {
+	case err == auth.ErrNotFound:
+		return nil, auth.ErrWrong
+	case err != nil:
+		return nil, err
+	case !r.lives(now) || !hmac.Equal(r.mac, p.mac(code)):
+		return nil, auth.ErrWrong
+	}
+	return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
+		return auth.Proof{Kind: Kind, Enrolment: r.id, AMR: "otp", Level: auth.OneFactor, Given: true, At: now}, p.spend(ctx, tx, r.id)
+	}, nil
+}
+
+// Carry is for a change of the security epoch that is to leave a pass alone: it moves what lived just before into the
+// epoch that began. Whoever chose a password through a mailed link still needs their pass.
+func (p *Passes) Carry(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	return p.carry(ctx, tx, u)
+}
+
+// Reset is auth.Resetter.
+func (p *Passes) Reset(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	return p.remove(ctx, tx, u)
+}
+
+// mac is how a pass is stored. It does not depend on the person: a link holds nothing else to find it by.
+func (p *Passes) mac(code string) []byte { return p.Keys.MAC("access pass", []byte(code)) }
+
+// alphabet is Crockford's: no letter looks like a digit, and none makes a word of it. https://www.crockford.com/base32.html
+const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+var letters = base32.NewEncoding(alphabet).WithPadding(base32.NoPadding)
+
+const (
+	entropy = 10 // bytes
+	length  = 16
+)
+
+func newCode() string {
+	var b [entropy]byte
+	rand.Read(b[:]) // never fails
+	return letters.EncodeToString(b[:])
+}
+
+// group is a pass as people read it aloud.
+func group(code string) auth.Secret {
+	return auth.Secret(code[:4] + "-" + code[4:8] + "-" + code[8:12] + "-" + code[12:])
+}
+
+// longest is more than anybody types of a pass.
+const longest = 64
+
+// parse takes a pass as people type it: in any case, with spaces or hyphens anywhere, O for 0, and I or L for 1.
+func parse(typed auth.Secret) (string, error) {
+	wrong := auth.InvalidError{Field: "code", Why: "must have 16 letters and digits"}
+	if len(typed) > longest {
+		return "", wrong
+	}
+	var b strings.Builder
+	for _, c := range []byte(typed) {
+		switch {
+		case c == ' ' || c == '-' || c == '\t' || c == '\r' || c == '\n':
+			continue
+		case 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		switch c {
+		case 'O':
+			c = '0'
+		case 'I', 'L':
+			c = '1'
+		}
+		if strings.IndexByte(alphabet, c) < 0 {
+			return "", wrong
+		}
+		b.WriteByte(c)
+	}
+	if b.Len() != length {
+		return "", wrong
+	}
+	return b.String(), nil
+}

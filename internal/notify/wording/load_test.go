@@ -64,6 +64,7 @@ email = "koder via e-post"
 sms = "koder via sms"
 password = "lösenord"
 backupcode = "reservkoder"
+accesspass = "tillfälligt passerkort"
 off = "som du vill"
 required = "krävs"
 [lines]

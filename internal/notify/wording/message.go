@@ -44,6 +44,8 @@ var messages = []message{
 	{name: "notice-blocked", tags: []string{"kind"}, account: "agent.name"},
 	{name: "notice-blocked-admin", tags: []string{"kind", "other.name"}, account: "other.name", own: true},
 	{name: "notice-recovery", tags: []string{"until"}, account: "agent.email", own: true},
+	{name: "notice-pass", account: "agent.email", own: true},
+	{name: "reset-link", tags: []string{"until"}, own: true},
 	{name: "test", own: true},
 }
 
@@ -73,7 +75,7 @@ func (m message) shape() shape {
 var shapes = func() map[string]shape {
 	all := map[string]shape{
 		"words": {need: []string{"account", "browser", "address", "time", "footer", "always"}, tags: everywhere},
-		"kinds": {need: []string{"passkey", "totp", "email", "sms", "password", "backupcode", "off", "required"}},
+		"kinds": {need: []string{"passkey", "totp", "email", "sms", "password", "backupcode", "accesspass", "off", "required"}},
 		"lines": {need: []string{"row"}, tags: []string{"label", "value"}},
 		"dates": {need: []string{"months", "date", "clock"}, tags: []string{"day", "month", "year", "hour", "minute", "zone"}},
 	}
@@ -108,6 +110,9 @@ func Sample(message string) Facts {
 		return f // they ask for nothing to be undone
 	case "notice-recovery":
 		f.Until = at.AddDate(0, 0, 3)
+		return f
+	case "reset-link":
+		f.Until, f.Link = at.AddDate(0, 0, 3), "https://id.example.com/pass?token=7KQM-3XTP-04VZ-H9WD"
 		return f
 	}
 	if strings.HasPrefix(message, "notice-") {
