@@ -131,7 +131,7 @@ func (w *world) add(t tester, login string, password auth.Secret) auth.User {
 	return u
 }
 
-// resetMFA is what the command line does for somebody locked out.
+// resetMFA is what the command line does for somebody locked out, but for the pass that it leaves.
 func (w *world) resetMFA(t tester, u auth.UserID) {
 	t.Helper()
 	err := w.DB.Tx(visitless, func(tx auth.Tx) error {

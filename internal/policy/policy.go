@@ -344,11 +344,12 @@ func (f Facts) blocked() bool {
 // or one that is two factors by itself. Rule P7: a passkey without user verification is not. A mailed code that began the
 // sign-in counts only if it went where the person had proved to read before (C5).
 //
-// Beside a password that came by mail, a code by mail counts only for who has nothing better.
+// Beside a password that came by mail, a code by mail counts only for who has nothing better. What was given counts beside
+// something of the person's own that is not weak, and nothing counts beside it.
 func (f Facts) proved() bool {
 	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
 		beside := func(q auth.Proof) bool {
-			return q.Kind != p.Kind && q.Level >= auth.OneFactor && !(p.Weak && q.Mailed && f.hasBetter())
+			return q.Kind != p.Kind && q.Level >= auth.OneFactor && !q.Given && !(p.Given && q.Weak) && !(p.Weak && q.Mailed && f.hasBetter())
 		}
 		return f.names(p.Kind, p.Given) && p.Enrolment != "" && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
 	})

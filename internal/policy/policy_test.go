@@ -208,6 +208,8 @@ func TestNextKnowsWhatStandsIn(t *testing.T) {
 		"not where passes are not given":                           {facts(password, phone, pass, passed), policy.Second, "phone"},
 		"not after a mailed code alone":                            {facts(gives, counts(app, mail), mailed, phone, pass), policy.Second, "phone"},
 		"nor with one":                                             {facts(gives, passed, phone), policy.Second, "phone"},
+		"nor beside one":                                           {facts(gives, counts(app, mail), mailed, passed, phone), policy.Second, "phone"},
+		"nor beside another that was given":                        {facts(gives, passed, reached, phone), policy.Second, "phone"},
 		"a pass for somebody without factors asks nothing":         {facts(gives, password, pass), policy.Nothing, ""},
 		"after a reset, the password alone opens nothing":          {facts(gives, password, resetPass), policy.Second, "pass"},
 		"nor sets anything up where that is required":              {facts(gives, required, password, resetPass), policy.Second, "pass"},

@@ -18,7 +18,7 @@ import (
 
 // Issued is the pass that a reset left.
 type Issued struct {
-	Pass accesspass.Pass // empty: none is needed, as nothing is asked of them, or something else; without Code: it was mailed
+	Pass accesspass.Pass // empty: none is needed, nothing but the password is asked of them; without Code: it was mailed
 	To   string          // where the pass was mailed, masked
 }
 
@@ -49,7 +49,7 @@ func (r *Recovery) ResetMFA(ctx context.Context, tx auth.Tx, u auth.User, reason
 		return Issued{}, err
 	}
 	f, err := r.begun(ctx, tx, u)
-	if err != nil || policy.Next(f).Need == policy.Second || !takes(f, auth.Full) {
+	if err != nil || !takes(f, auth.Full) {
 		return Issued{}, err
 	}
 	pass, err := r.Passes.Bind(ctx, tx, u.ID)

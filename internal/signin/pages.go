@@ -201,11 +201,27 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 	if errors.Is(err, auth.ErrExpired) {
 		err = errOver
 	}
+	if err == nil {
+		err = s.standsIn(ctx, f.Kind())
+	}
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)
 	}
 	answer, err := s.prove(ctx, attempt, claim)
 	return answer, s.failed(ctx, attempt, f.Kind(), err)
+}
+
+// standsIn is auth.ErrWrong for what somebody was given where nobody asks for it, as after a mailed code alone. It must not
+// be used up: the account would ask for nothing then.
+func (s *SignIn) standsIn(ctx context.Context, kind auth.Kind) error {
+	if !slices.Contains(s.Roster.Rules().Given, kind) {
+		return nil
+	}
+	_, err := s.show(ctx, kind)
+	if errors.Is(err, auth.ErrNotFound) || errors.Is(err, auth.ErrForbidden) {
+		return auth.ErrWrong
+	}
+	return err
 }
 
 // nobody is what guesses at a name that nobody has are counted as. It tells nothing of the name: people type their

@@ -168,6 +168,7 @@ func (b *bench) quiet(t *testing.T, err error, responses ...auth.Secret) {
 
 func rightGivesOneProof(t *testing.T, b *bench) {
 	response, at := b.right(), b.clock.Now()
+	some := b.enrolments(t, b.ann.ID) // what is used up is gone afterwards
 	p, err := b.prove(t.Context(), b.ann, response)
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +179,6 @@ func rightGivesOneProof(t *testing.T, b *bench) {
 	if p.AMR == "" {
 		t.Error("a proof without a word of RFC 8176")
 	}
-	some := b.enrolments(t, b.ann.ID)
 	if !slices.ContainsFunc(some, func(e auth.Enrolment) bool { return e.ID == p.Enrolment && e.Kind == p.Kind && e.Name != "" }) {
 		t.Errorf("enrolment %q of the proof is none of %+v", p.Enrolment, some)
 	}
