@@ -154,8 +154,9 @@ func (c userAccessPass) Run(e *env) error {
 		return errNoReason
 	}
 	var pass accesspass.Pass
+	life := time.Duration(max(0, min(c.Minutes, 10_000))) * time.Minute // bounded, so that it does not wrap
 	err := e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) (err error) {
-		pass, err = a.Recovery.GivePass(ctx, tx, u, c.Reason, time.Duration(c.Minutes)*time.Minute)
+		pass, err = a.Recovery.GivePass(ctx, tx, u, c.Reason, life)
 		return err
 	}, "has a new access pass; an earlier one is dead")
 	if err == nil {

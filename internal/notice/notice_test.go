@@ -159,6 +159,7 @@ func TestEachEventIsToldOnce(t *testing.T) {
 		"MFA off":                   {auth.Event{Kind: auth.MFADisabled}, []string{"notice-mfa-off ann@example.com"}, true, nil},
 		"MFA on":                    {auth.Event{Kind: auth.MFAEnabled}, []string{"notice-mfa-on ann@example.com"}, true, nil},
 		"MFA reset":                 {auth.Event{Kind: auth.MFAReset}, []string{"notice-mfa-reset ann@example.com"}, true, nil},
+		"an access pass":            {auth.Event{Kind: auth.PassGiven}, []string{"notice-pass ann@example.com"}, true, []string{"access pass"}},
 		"a method":                  {auth.Event{Kind: auth.MethodSet, Detail: map[string]string{"factor": "sms"}}, []string{"notice-method ann@example.com"}, true, []string{"codes by SMS"}},
 		"an email":                  {auth.Event{Kind: auth.ContactChanged, Before: &before, Detail: map[string]string{"field": "email"}}, []string{"notice-email ann@example.com", "notice-email old@example.com"}, true, []string{"o•••@example.com", "a•••@example.com"}},
 		"an email in other case":    {auth.Event{Kind: auth.ContactChanged, Before: &same, Detail: map[string]string{"field": "email"}}, []string{"notice-email ann@example.com"}, true, nil},
