@@ -22,7 +22,7 @@ func (r *Recovery) Routes() []web.Route { return r.passwordRoutes() }
 // does no harm.
 func (r *Recovery) passwordRoutes() []web.Route {
 	words := web.Words{auth.ErrNotFound: {ID: "recovery.void", Text: "This link was used already, or it is too old.",
-		More: "Sign in, where you can ask for a new one, or ask for help."}}
+		More: "Ask for a new one where you sign in, or ask for help."}}
 	routes := []web.Route{
 		web.On(visit.Public, "GET "+forgotPath, r.before, web.About{
 			Does: "Say how long a link to a new password works",

@@ -38,12 +38,12 @@ func TestForgotPassword(t *testing.T) {
 				b.inspect("ask")
 				b.fill("Email", "nobody@example.com")
 				b.follow("Send link")
-				b.title("Check your email")
+				b.title("Check your email for a link")
 				b.see("If an account has this name, a link is on its way. It works for 30 minutes.")
 				b.follow("ask again")
 				b.fill("Email", email)
 				b.follow("Send link")
-				b.title("Check your email")
+				b.title("Check your email for a link")
 				b.inspect("sent")
 
 				link := ""
