@@ -120,6 +120,8 @@ type (
 		Due      *time.Time  `json:"due_at,omitempty" doc:"a second factor must be set up by then"`
 		Recent   []Happening `json:"recent"`
 		Rule     policy.MFA  `json:"policy" enum:"off,optional,required"`
+		Recovers *time.Time  `json:"recovers_at,omitempty" doc:"the second step counts as lost: from then on the password lets them change it"`
+		Ripe     bool        `json:"-"` // which is now
 		Alone    string      `json:"-"` // what they have that signs in without the password
 		Advice   string      `json:"-"`
 		Cards    []web.Part  `json:"-"`
@@ -160,7 +162,7 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 	rule := policy.MFAOf(f)
 	out := Security{MFA: "off", Required: rule == policy.Required, Rule: rule}
 	switch {
-	case len(f.Enrolled) == 0:
+	case !slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return e.Standing != auth.Spare }):
 		if !now.User.MFADue.IsZero() && out.Required {
 			out.Due = &now.User.MFADue
 		}
@@ -168,6 +170,9 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 		out.MFA, out.Alone = "on", a.alone(f)
 	default:
 		out.MFA = "inactive"
+	}
+	if policy.Recovering(f.User, f.Now) {
+		out.Recovers, out.Ripe = &f.User.Recovers, !f.Now.Before(f.User.Recovers)
 	}
 	if out.Recent, err = a.happened(a.Trail.Recent(ctx, now.User.ID, recently)); err != nil {
 		return Security{}, err

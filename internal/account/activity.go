@@ -92,6 +92,10 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		return "Wrong " + a.called(auth.Kind(e.Detail["factor"])), true
 	case auth.StepUpDone:
 		return "Confirmed it’s you", false
+	case auth.RecoveryBegan:
+		return "Second step reported lost", true
+	case auth.RecoveryEnded:
+		return "Second step no longer counts as lost", false
 	case auth.PassGiven:
 		return "An administrator gave you an access pass", true
 	case auth.BackupCodesLow:

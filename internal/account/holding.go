@@ -79,7 +79,7 @@ func (a *Account) held(ctx context.Context, from auth.Reader, h Holder, id auth.
 	if err != nil {
 		return auth.Enrolment{}, err
 	}
-	i := slices.IndexFunc(all, func(e auth.Enrolment) bool { return e.ID == id })
+	i := slices.IndexFunc(all, func(e auth.Enrolment) bool { return e.ID == id && !e.Given })
 	if i < 0 {
 		return auth.Enrolment{}, auth.ErrNotFound
 	}

@@ -155,10 +155,11 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	ros.Add(words, append(append(seconds, sent...), passes, spare)...)
 	back := recovery.New(recovery.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Passwords: words, Contacts: mailed, Passes: passes, Outbox: outbox, Throttle: throttle, Trail: trail, Revoker: sessions,
 		Site: address.Scheme + "://" + address.Host, Clock: clock})
-	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Revoker: sessions, Recovery: back,
+	notices := notice.New(notice.Parts{DB: d, Users: users, Outbox: outbox, Throttle: throttle, Trail: trail, Roster: ros, Contacts: mailed, Revoker: sessions, Recovery: back,
 		Site: address.Scheme + "://" + address.Host, Freeze: time.Duration(c.Policy.RecoveryDays) * 24 * time.Hour, Clock: clock})
 	trusted := trust.New(trust.Parts{DB: d, Trail: trail, Rules: rules, Sites: sites, Clock: clock})
 	trail.Watch(trusted)
+	trail.Watch(back)
 	trail.Watch(mailed)
 	trail.Watch(notices)
 	if err := passkeys.Stranded(ctx); err != nil {
@@ -169,9 +170,9 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	var (
 		signIn = signin.New(signin.Parts{DB: d, Keys: keys, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trust: trusted, Trail: trail,
-			Sites: sites, Arrivals: []signin.Arriver{notices, passes}, Detours: []signin.Detour{spare, passkeys, trusted}, Mailed: opening(c, mailed),
+			Sites: sites, Arrivals: []signin.Arriver{back, notices, passes}, Detours: []signin.Detour{spare, passkeys, trusted}, Mailed: opening(c, mailed),
 			Forgot: back.Page(), Clock: clock})
-		stepUp   = stepup.New(stepup.Parts{DB: d, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
+		stepUp   = stepup.New(stepup.Parts{DB: d, Users: users, Roster: ros, Sessions: sessions, Throttle: throttle, Trail: trail, Clock: clock})
 		settings = account.New(account.Parts{DB: d, Users: users, Roster: ros, Throttle: throttle, Trail: trail, Revoker: sessions,
 			Cards: offered(passkeys, codes, mailed, spare, words, sessions, trusted), Region: c.SMS.Country, Languages: outbox.Texts.Languages()})
 		first = setup.New(setup.Parts{DB: d, Users: users, Passwords: words, Trail: trail, Clock: clock})
@@ -206,7 +207,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	},
 		first.Routes(), signIn.Routes(), sessions.Routes(), trusted.Routes(), stepUp.Routes(), settings.Routes(),
 		words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), spare.Routes(), passes.Routes(),
-		notices.Routes(), back.Routes(),
+		notices.Routes(), back.Routes(), back.LostRoutes(),
 	)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,8 @@ const (
 	BackupCodesLow  EventKind = "backupcodes.low" // one was used, and few are left
 	AccountFrozen   EventKind = "account.frozen"
 	AccountUnfrozen EventKind = "account.unfrozen"
+	RecoveryBegan   EventKind = "recovery.began" // somebody waits until their password may change what they lost
+	RecoveryEnded   EventKind = "recovery.ended"
 
 	BrowserTrusted   EventKind = "browser.trusted" // no second step is asked for on it any more
 	BrowserForgotten EventKind = "browser.forgotten"

@@ -1,10 +1,10 @@
-// Package notice tells people by mail what happened to their account, and does what they ask for if it was not them.
+// Package notice tells people by mail, and by SMS what must not be missed, what happened to their account, and does what they ask for if it was not them.
 //
 // It promises: a notice is in the outbox exactly when what it tells of is on disk; a change of the address is told to the
 // old one too (F4); and a link in a notice does nothing until somebody presses the button behind it, and then once.
 // Whoever reads a mailbox that was not the account's for a while can lock the account by such a link, but not open it.
 //
-// Where there is no mail there are no notices, and it does nothing at all.
+// Where there is no mail there are no notices, but for what goes by SMS.
 package notice
 
 import (
@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/factor/onetime"
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/wording"
 	"sallyport/internal/roster"
@@ -39,6 +40,7 @@ type Parts struct {
 	Throttle *throttle.Throttle
 	Trail    *audit.Trail
 	Roster   *roster.Roster
+	Contacts *onetime.Codes
 	Revoker  auth.Revoker
 	Recovery Recovery
 	Site     string        // scheme and host, for links
@@ -76,7 +78,7 @@ const tooMany = 5
 
 // Happened is auth.Watcher.
 func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
-	if !n.Outbox.Has(notify.Email) || e.User == "" || e.Detail[auth.Undone] != "" {
+	if !n.Outbox.Has(notify.Email) && e.Kind != auth.RecoveryBegan || e.User == "" || e.Detail[auth.Undone] != "" {
 		return nil
 	}
 	tell := n.changed
@@ -85,6 +87,8 @@ func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error 
 		tell = n.contactChanged
 	case auth.ContactBlocked:
 		tell = n.blocked
+	case auth.RecoveryBegan:
+		tell = n.recoveryBegan
 	case auth.SignInFailed, auth.StepUpFailed:
 		if tell = n.failed; e.Failures < tooMany {
 			return nil
@@ -168,10 +172,32 @@ func (n *Notices) failed(ctx context.Context, tx auth.Tx, u auth.User, e auth.Ev
 	return n.send(ctx, tx, letter{name: "notice-failures", to: u, tags: whence(ctx, e), link: about(e), purses: purses(u, perFailure)})
 }
 
+// recoveryBegan goes to every place where the person is reached, whatever else was sent: whoever began it may read one of
+// them (L3). Who begins one has a budget for that.
+func (n *Notices) recoveryBegan(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
+	all, err := n.Contacts.Destinations(ctx, tx, u)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		l := letter{name: "notice-recovery-begun", to: u, until: u.Recovers, tags: whence(ctx, e), link: about(e)}
+		if d.Channel == notify.SMS {
+			l.phone = d.To
+		} else {
+			l.to.Email = d.To
+		}
+		if err := n.send(ctx, tx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // A letter is one notice to one address.
 type letter struct {
 	name   string    // of the text
 	to     auth.User // whom; Email is where it goes
+	phone  string    // or it goes here, by SMS
 	kind   string    // of a factor
 	until  time.Time
 	tags   map[string]string // beside those of whom it is to
@@ -179,18 +205,27 @@ type letter struct {
 	purses []throttle.Purse  // none: it is sent whatever else was
 }
 
+// reached is where it goes.
+func (l letter) reached() (notify.Channel, string) {
+	if l.phone != "" {
+		return notify.SMS, l.phone
+	}
+	return notify.Email, l.to.Email
+}
+
 // send puts a notice into the outbox, unless its budget is used up: then what happened stands and nothing is said. The link
 // is kept even so.
 func (n *Notices) send(ctx context.Context, tx auth.Tx, l letter) error {
 	now := n.Clock()
+	channel, to := l.reached()
 	facts := wording.Facts{At: now, Until: l.until, Kind: l.kind, Tags: map[string]string{
-		"agent.name": l.to.Name, "agent.email": l.to.Email, "agent.workphone": l.to.Phone, "to": l.to.Email}}
+		"agent.name": l.to.Name, "agent.email": l.to.Email, "agent.workphone": l.to.Phone, "to": to}}
 	for tag, value := range l.tags {
 		facts.Tags[tag] = value
 	}
 	if l.link.kind != "" {
 		token := secret.NewToken()
-		l.link.user, l.link.address, l.link.created = l.to.ID, user.Key(l.to.Email), now
+		l.link.user, l.link.address, l.link.created = l.to.ID, user.Key(to), now
 		if err := n.keep(ctx, tx, secret.Digest(token), l.link); err != nil {
 			return err
 		}
@@ -202,7 +237,7 @@ func (n *Notices) send(ctx context.Context, tx auth.Tx, l letter) error {
 	} else if err != nil {
 		return err
 	}
-	return n.Outbox.Send(ctx, tx, notify.Message{ID: secret.NewID(), User: l.to, Channel: notify.Email, To: l.to.Email, Name: l.name, Facts: facts, Lifetime: lifetime})
+	return n.Outbox.Send(ctx, tx, notify.Message{ID: secret.NewID(), User: l.to, Channel: channel, To: to, Name: l.name, Facts: facts, Lifetime: lifetime})
 }
 
 func purses(u auth.User, some ...throttle.Budget) (all []throttle.Purse) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/policy"
 	"sallyport/internal/secret"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
@@ -77,6 +78,7 @@ var happened = map[auth.EventKind]string{
 	auth.MFAReset:        "An administrator reset MFA for your account.",
 	auth.MethodSet:       "An administrator changed the second step of your account.",
 	auth.PassGiven:       "An administrator gave out an access pass for your account.",
+	auth.RecoveryBegan:   "Somebody said that the second step of your account is lost, to change it in a while.",
 	auth.SignInFailed:    "The second step of your account was wrong several times.",
 	auth.StepUpFailed:    "The second step of your account was wrong several times.",
 }
@@ -93,7 +95,8 @@ func (n *Notices) show(ctx context.Context, in Link) (Shown, error) {
 		return Shown{}, err
 	}
 	recovers, err := n.recovers(ctx, n.DB, u, l)
-	undoes := l.kind == auth.FactorAdded || l.kind == auth.ContactChanged && l.subject != ""
+	undoes := l.kind == auth.FactorAdded || l.kind == auth.ContactChanged && l.subject != "" ||
+		l.kind == auth.RecoveryBegan && policy.Recovering(u, n.Clock()) // the new security epoch ends it
 	return Shown{in.Token, l.kind, l.created, undoes, recovers, n.days(), happened[l.kind]}, err
 }
 

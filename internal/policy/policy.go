@@ -130,7 +130,7 @@ func Next(f Facts) Step {
 		return Step{Need: Second, Accepts: f.First}
 	case !f.strong():
 		return Step{Need: Denied}
-	case len(f.Enrolled) > 0: // what they set up counts no more; the first factor alone must not take its place
+	case f.hasOwn(): // what they set up counts no more; the first factor alone must not take its place
 		return Step{Need: Enrolling}
 	case f.User.MFADue.IsZero() && f.Rules.Grace > 0: // the period begins now
 		return Step{Need: Nothing, Due: f.Now.Add(f.Rules.Grace)}
@@ -175,11 +175,19 @@ func CameWeakly(f Facts) bool { return f.stoodIn() && f.hasOwn() }
 // ripe is how long somebody who waited may use what they waited for.
 const ripe = 7 * 24 * time.Hour
 
-// recovered is true for somebody who said that what they have is lost and waited, once they came by two steps.
+// Recovering says whether what a person has counts as lost: they wait, or they have waited and may still use that.
+func Recovering(u auth.User, now time.Time) bool {
+	return !u.Recovers.IsZero() && now.Before(u.Recovers.Add(ripe))
+}
+
+// MayRecover says whether somebody came by two steps, one of which is weak or stands in (L3).
+func MayRecover(f Facts) bool {
+	return f.strong() && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Weak || p.Given })
+}
+
+// recovered is true for somebody whose factors count as lost and who waited, once they came by two steps.
 func (f Facts) recovered() bool {
-	first := slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return !p.Weak && !p.Given })
-	return !f.User.Recovers.IsZero() && !f.Now.Before(f.User.Recovers) && f.Now.Before(f.User.Recovers.Add(ripe)) &&
-		first && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Weak || p.Given })
+	return Recovering(f.User, f.Now) && !f.Now.Before(f.User.Recovers) && MayRecover(f)
 }
 
 // MayTrust says whether a sign-in that is finished may make its browser a trusted one (R1): a second step was proved in it

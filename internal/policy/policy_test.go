@@ -177,6 +177,7 @@ func TestNextAsksForWhatIsMissing(t *testing.T) {
 		"grace: is not for who has an authenticator":    {facts(required, grace(7), password, phone), policy.Second},
 		"grace: is not for who has what counts no more": {facts(required, grace(7), password, inbox), policy.Enrolling},
 		"grace: is not for who proved nothing":          {facts(required, grace(7)), policy.Denied},
+		"grace: is for who has but an address":          {facts(required, grace(7), mayGive(mail), password, address), policy.Nothing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := policy.Next(c.facts); got.Need != c.want {

@@ -84,7 +84,7 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 			routes = append(routes, s.send(sender, prompt.Title))
 		}
 	}
-	if e, ok := f.(web.Enroller); ok {
+	if e, ok := f.(web.Enroller); ok && slices.Contains(s.Roster.Rules().Factors, f.Kind()) { // what is given is not set up
 		for _, r := range e.Enrol("/signin/enrol", visit.Enrolling, s.enrolled) {
 			routes = append(routes, r.Before(func(ctx context.Context) error { return s.mayEnrol(ctx, e) }))
 		}
@@ -207,7 +207,7 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 	if err != nil {
 		return Answer{}, s.failed(ctx, attempt, f.Kind(), err)
 	}
-	answer, err := s.prove(ctx, attempt, claim)
+	answer, err := s.prove(ctx, f.Kind(), attempt, claim)
 	return answer, s.failed(ctx, attempt, f.Kind(), err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"sallyport/internal/audit"
@@ -95,6 +96,9 @@ func (s *SignIn) KeepEnrolling(r *http.Request, v *visit.Visit) error {
 func (s *SignIn) begin(ctx context.Context, a auth.Attempt, claim auth.Claim, returnTo string) (Answer, error) {
 	var answer Answer
 	err := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := s.before(ctx, tx, a.User, false); err != nil {
+			return err
+		}
 		proof, err := claim(ctx, tx)
 		if err != nil {
 			return err
@@ -106,6 +110,15 @@ func (s *SignIn) begin(ctx context.Context, a auth.Attempt, claim auth.Claim, re
 		return err
 	})
 	return answer, err
+}
+
+// before takes the person's row ahead of anything that hangs on them, where a sign-in may change it: it begins or ends the
+// wait of somebody who lost their second step (L3). All others leave the row alone.
+func (s *SignIn) before(ctx context.Context, tx auth.Tx, u auth.User, standsIn bool) error {
+	if u.Recovers.IsZero() && !standsIn {
+		return nil
+	}
+	return s.Users.Lock(ctx, tx, u.ID)
 }
 
 // next asks policy what a sign-in with these proofs needs, and does it.
@@ -136,6 +149,9 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 		answer, p, err := s.hold(ctx, tx, f, Answer{State: "second_factor", Factors: roster.Offers(step.Accepts), Next: "/signin/" + string(opens)}, returnTo)
 		if err != nil {
 			return answer, err
+		}
+		if step.Accepts[0].Given && len(step.Accepts) > 1 { // what stands in is asked for by who needs it
+			return answer, nil
 		}
 		return answer, s.sendUnasked(ctx, tx, opens, p)
 	case policy.Enrolling:
@@ -168,10 +184,13 @@ func (s *SignIn) hold(ctx context.Context, tx auth.Tx, f policy.Facts, a Answer,
 
 // prove goes on from a second proof. The pending sign-in is spent in the same transaction, so of two right responses
 // at once one wins.
-func (s *SignIn) prove(ctx context.Context, a auth.Attempt, claim auth.Claim) (Answer, error) {
+func (s *SignIn) prove(ctx context.Context, kind auth.Kind, a auth.Attempt, claim auth.Claim) (Answer, error) {
 	v := visit.Of(ctx)
 	var answer Answer
 	err := s.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := s.before(ctx, tx, v.Pending.User, slices.Contains(s.Roster.Rules().Given, kind)); err != nil {
+			return err
+		}
 		proof, err := claim(ctx, tx)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/roster"
 	"sallyport/internal/session"
 	"sallyport/internal/throttle"
+	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
 )
@@ -30,6 +31,7 @@ type StepUp struct {
 // Parts are what step-up is made with.
 type Parts struct {
 	DB       *db.DB
+	Users    *user.Store
 	Roster   *roster.Roster
 	Sessions *session.Store
 	Throttle *throttle.Throttle
@@ -64,7 +66,13 @@ func (s *StepUp) next(ctx context.Context, now auth.Session) (policy.Step, error
 	return policy.StepUp(f, now.FreshUntil, first), err
 }
 
+// facts are of this moment where somebody waits for what they lost: that may have been cancelled on another node.
 func (s *StepUp) facts(ctx context.Context, now auth.Session) (f policy.Facts, first []auth.Enrolment, err error) {
+	if !now.User.Recovers.IsZero() {
+		if now.User, err = s.Users.Get(ctx, s.DB, now.User.ID); err != nil {
+			return policy.Facts{}, nil, err
+		}
+	}
 	if f, err = s.Roster.Facts(ctx, s.DB, now.User, now.Proofs); err != nil {
 		return policy.Facts{}, nil, err // which policy denies
 	}
@@ -113,11 +121,13 @@ func (s *StepUp) Routes() []web.Route {
 
 type (
 	State struct {
-		Fresh   bool         `json:"fresh"`
-		Until   time.Time    `json:"fresh_until"`
-		Accepts []auth.Offer `json:"accepts" doc:"what counts as proof"`
-		Window  int          `json:"-"`
-		Asks    []Ask        `json:"-"`
+		Fresh    bool         `json:"fresh"`
+		Until    time.Time    `json:"fresh_until"`
+		Accepts  []auth.Offer `json:"accepts" doc:"what counts as proof"`
+		Recovers *time.Time   `json:"recovers_at,omitempty" doc:"what is asked for counts as lost: from then on the password does, after a sign-in by what stood in for it"`
+		Lost     bool         `json:"-"` // the password does not do: somebody may have to say that the rest is lost
+		Window   int          `json:"-"`
+		Asks     []Ask        `json:"-"`
 	}
 	// An Ask is one accepted factor on the page.
 	Ask struct {
@@ -144,6 +154,10 @@ func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 	step := policy.StepUp(f, time.Time{}, first)
 	out := State{Fresh: policy.StepUp(f, now.FreshUntil, first).Need == policy.Nothing, Until: now.FreshUntil,
 		Accepts: roster.Offers(step.Accepts), Window: int(s.Roster.Rules().StepUp.Minutes())}
+	out.Lost = step.Need == policy.Second && len(roster.Of(s.Roster.First().Kind(), step.Accepts)) == 0
+	if policy.Recovering(f.User, f.Now) {
+		out.Recovers = &f.User.Recovers
+	}
 	for _, f := range s.factors() {
 		if some := roster.Of(f.Kind(), step.Accepts); len(some) > 0 {
 			prompt := f.Prompt()
@@ -208,6 +222,11 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 	until := s.Clock().Add(s.Roster.Rules().StepUp)
 	raised := Raised{Until: until}
 	err = s.DB.Tx(ctx, func(tx auth.Tx) error {
+		if !now.User.Recovers.IsZero() { // this may end it, so the person's row comes first
+			if err := s.Users.Lock(ctx, tx, now.User.ID); err != nil {
+				return err
+			}
+		}
 		proof, err := claim(ctx, tx)
 		if err != nil {
 			return err

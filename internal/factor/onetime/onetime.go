@@ -115,7 +115,7 @@ type Factor struct {
 
 func (f *Factor) Kind() auth.Kind { return f.kind }
 
-// Enrolments is the destination the person proved to read, if any.
+// Enrolments is the destination the person proved to read, if any, and the address that stands in for what they lost.
 func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID) ([]auth.Enrolment, error) {
 	all, err := f.contacts(ctx, from, u)
 	if err != nil {
@@ -133,7 +133,14 @@ func (f *Factor) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID
 		some = append(some, auth.Enrolment{ID: c.id, Kind: c.kind, Name: mask(c.kind, c.destination), Added: c.added, LastUsed: c.lastUsed,
 			State: state, Weak: c.kind == Email, Dear: c.kind == SMS, Last: !c.preferred})
 	}
-	return some, nil
+	if f.kind != Email {
+		return some, nil
+	}
+	to, err := f.given(ctx, from, u)
+	if to != "" {
+		some = append(some, auth.Enrolment{ID: address, Kind: Email, Name: mask(Email, to), Standing: auth.Spare, Weak: true, Given: true, Last: true})
+	}
+	return some, err
 }
 
 // Verify takes a code that was sent in this sign-in or session. The try is counted before the code is looked at.
@@ -204,7 +211,7 @@ func (f *Factor) Reset(ctx context.Context, tx auth.Tx, u auth.UserID) error {
 // prove is what a code is worth. RFC 8176 has no word for mail; "otp" says what it was.
 func prove(kind auth.Kind, id auth.EnrolmentID, now time.Time) auth.Proof {
 	if kind == Email {
-		return auth.Proof{Kind: Email, Enrolment: id, AMR: "otp", Level: auth.OneFactor, Weak: true, At: now}
+		return auth.Proof{Kind: Email, Enrolment: id, AMR: "otp", Level: auth.OneFactor, Weak: true, Given: id == address, At: now}
 	}
 	return auth.Proof{Kind: SMS, Enrolment: id, AMR: "sms", Level: auth.OneFactor, At: now}
 }

@@ -56,6 +56,11 @@ func (f *Factor) Send(ctx context.Context, tx auth.Tx, in web.Thread) error {
 
 // reached are the contacts that a code of this factor goes to.
 func (f *Factor) reached(ctx context.Context, from auth.Reader, in web.Thread) (some []contact, err error) {
+	if f.kind == Email && in.Purpose == web.ToSignIn {
+		if to, err := f.given(ctx, from, in.User.ID); err != nil || to != "" {
+			return []contact{{kind: Email, destination: to}}, err
+		}
+	}
 	all, err := f.contacts(ctx, from, in.User.ID)
 	for _, c := range all {
 		if c.kind != f.kind && (f.Rules.Delivery != All || in.Purpose != web.ToSignIn) || !f.Outbox.Has(notify.Channel(c.kind)) ||

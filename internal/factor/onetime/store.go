@@ -195,7 +195,7 @@ func (c *Codes) spend(ctx context.Context, tx auth.Tx, s sent, now time.Time) er
 }
 
 // used notes at the contact that a code which went there was right. One that began a sign-in may have gone to the login of
-// somebody who has no contact: then there is no enrolment.
+// somebody who has no contact: then there is no enrolment. Where nothing was proved, the address may stand in.
 func (c *Codes) used(ctx context.Context, tx auth.Tx, s sent, in web.Thread, now time.Time) (id auth.EnrolmentID, err error) {
 	if in.Purpose == toOpen {
 		u, err := c.Users.Get(ctx, tx, s.user)
@@ -204,6 +204,11 @@ func (c *Codes) used(ctx context.Context, tx auth.Tx, s sent, in web.Thread, now
 		}
 		if to, err := c.Address(ctx, tx, u); err != nil || key(s.kind, to) != s.key {
 			return "", wrongIf(err == nil, err)
+		}
+	}
+	if in.Purpose == web.ToSignIn && s.kind == Email {
+		if to, err := c.given(ctx, tx, s.user); err != nil || to != "" && key(s.kind, to) == s.key {
+			return address, err
 		}
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE contacts SET last_used_at = $4 WHERE user_id = $1 AND kind = $2 AND destination_key = $3

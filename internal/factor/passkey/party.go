@@ -198,7 +198,9 @@ func (p *Passkey) Stranded(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		counts := func(e auth.Enrolment) bool { return e.State == auth.Usable && slices.Contains(f.Rules.Factors, e.Kind) }
+		counts := func(e auth.Enrolment) bool {
+			return e.State == auth.Usable && !e.Given && slices.Contains(f.Rules.Factors, e.Kind)
+		}
 		if !slices.ContainsFunc(f.Enrolled, counts) {
 			lost++
 		}

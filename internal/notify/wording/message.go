@@ -22,6 +22,7 @@ var (
 )
 
 // An address that is to be verified may be a stranger's, an old one may have a new owner, and a blocked one has two.
+// What goes to all of somebody's is read by whoever has one of them.
 var messages = []message{
 	{name: "code-signin", tags: code, own: true},
 	{name: "code-first", tags: code, own: true},
@@ -46,6 +47,7 @@ var messages = []message{
 	{name: "notice-recovery", tags: []string{"until"}, account: "agent.email", own: true},
 	{name: "notice-pass", account: "agent.email", own: true},
 	{name: "reset-link", tags: []string{"until"}, own: true},
+	{name: "notice-recovery-begun", tags: []string{"until"}, account: "agent.name"},
 	{name: "test", own: true},
 }
 
@@ -114,6 +116,8 @@ func Sample(message string) Facts {
 	case "reset-link":
 		f.Until, f.Link = at.AddDate(0, 0, 3), "https://id.example.com/pass?token=7KQM-3XTP-04VZ-H9WD"
 		return f
+	case "notice-recovery-begun":
+		f.Until = at.AddDate(0, 0, 3)
 	}
 	if strings.HasPrefix(message, "notice-") {
 		f.Link = "https://id.example.com/not-me/5f1c"
