@@ -19,6 +19,7 @@ import (
 	"sallyport/internal/db"
 	"sallyport/internal/db/dbtest"
 	"sallyport/internal/factor/factortest"
+	"sallyport/internal/factor/onetime"
 	"sallyport/internal/notice"
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/wording"
@@ -55,7 +56,7 @@ func each(t *testing.T, test func(*testing.T, *desk)) {
 
 func eachWith(t *testing.T, carriers map[notify.Channel]notify.Carrier, test func(*testing.T, *desk)) {
 	t.Helper()
-	schemas := []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, notice.Schema}
+	schemas := []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, onetime.Schema, notice.Schema}
 	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
 		texts, err := wording.Load("", wording.Site{Name: "Sallyport", Host: "id.example.com", Support: "us"})
 		if err != nil {
@@ -63,10 +64,11 @@ func eachWith(t *testing.T, carriers map[notify.Channel]notify.Carrier, test fun
 		}
 		clock := factortest.NewClock()
 		trail := audit.New(d, make([]byte, 32), clock.Now)
-		n := notice.New(notice.Parts{DB: d, Users: user.NewStore(d), Throttle: throttle.New(d, clock.Now), Trail: trail,
-			Outbox: notify.New(notify.Parts{DB: d, Keys: factortest.Keys(t), Texts: texts, Language: "en", Carriers: carriers, Keep: true,
-				Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()}),
-			Roster: roster.New(policy.Rules{}, clock.Now), Revoker: factortest.Epochs(d), Site: "https://id.example.com", Freeze: 72 * time.Hour, Clock: clock.Now})
+		outbox := notify.New(notify.Parts{DB: d, Keys: factortest.Keys(t), Texts: texts, Language: "en", Carriers: carriers, Keep: true,
+			Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		n := notice.New(notice.Parts{DB: d, Users: user.NewStore(d), Throttle: throttle.New(d, clock.Now), Trail: trail, Outbox: outbox,
+			Contacts: onetime.New(onetime.Parts{DB: d, Users: user.NewStore(d), Outbox: outbox, Rules: onetime.Rules{Countries: []string{"SE"}}, Clock: clock.Now}),
+			Roster:   roster.New(policy.Rules{}, clock.Now), Revoker: factortest.Epochs(d), Site: "https://id.example.com", Freeze: 72 * time.Hour, Clock: clock.Now})
 		trail.Watch(n)
 		test(t, &desk{n, clock, t, d})
 	})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
-	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/factor/onetime"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
@@ -115,14 +114,14 @@ func way(f policy.Facts) string {
 	byMail := slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
 		return e.Kind == onetime.Email && e.State == auth.Usable && f.Rules.Asks(e.Kind)
 	})
-	byPass := slices.Contains(f.Rules.Given, accesspass.Kind)
-	switch {
-	case byMail && byPass:
-		return "with your password and a code by email, or an access pass from an administrator"
-	case byMail:
-		return "with your password and a code by email"
+	by := "with your password and an access pass, which an administrator can give you"
+	if byMail {
+		by = "with your password and a code by email, or with an access pass from an administrator"
 	}
-	return "with your password and an access pass, which an administrator can give you"
+	if f.Rules.Trust > 0 {
+		by += ", in a browser that you have not trusted"
+	}
+	return by
 }
 
 // begin is for somebody who says so. Who says it again waits no longer, and no less.
