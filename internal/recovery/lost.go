@@ -26,11 +26,11 @@ func (r *Recovery) LostRoutes() []web.Route {
 			Does: "Say what happens when a second step is lost: from when on the password changes it, and who is told",
 			Page: web.Dialog(lostFiles, "lost.html"),
 		}),
-		web.On(visit.SignedIn, "POST /account/recovery", r.begin, web.About{
+		web.On(visit.SignedIn, "POST /account/recovery", r.beginWait, web.About{
 			Does: "Say that the second step is lost; everybody who can be told is told, and some days later the password changes it",
 			Then: "/account/security",
 		}),
-		web.On(visit.SignedIn, "DELETE /account/recovery", r.cancel, web.About{
+		web.On(visit.SignedIn, "DELETE /account/recovery", r.cancelWait, web.About{
 			Does: "Say that the second step is not lost",
 			Then: "/account/security",
 			On:   "/account/security",
@@ -46,7 +46,7 @@ type (
 		Why   string    `json:"why,omitempty" doc:"why this session cannot begin it, or cannot use it"`
 		Ripe  bool      `json:"-"`
 	}
-	Waiting struct {
+	Wait struct {
 		Until time.Time `json:"until" doc:"from then on the password changes the second step"`
 	}
 )
@@ -69,7 +69,7 @@ func (r *Recovery) lost(ctx context.Context, _ web.None) (Lost, error) {
 		out.Told = append(out.Told, d.Masked())
 	}
 	var no auth.ConflictError
-	switch err := r.may(ctx, r.DB, u, s); {
+	switch err := r.mayWait(ctx, r.DB, u, s); {
 	case errors.As(err, &no) && !(out.Ripe && no.Code == enough):
 		out.Why = no.Why
 	case err != nil && !errors.As(err, &no):
@@ -81,9 +81,9 @@ func (r *Recovery) lost(ctx context.Context, _ web.None) (Lost, error) {
 // enough is the code of what is said to somebody whose password does already.
 const enough = "password-enough"
 
-// may says whether a session may begin the wait: nil, or why not. The password alone does not: whoever knows it would only
+// mayWait says whether a session may begin the wait: nil, or why not. The password alone does not: whoever knows it would only
 // have to wait.
-func (r *Recovery) may(ctx context.Context, from auth.Reader, u auth.User, s auth.Session) error {
+func (r *Recovery) mayWait(ctx context.Context, from auth.Reader, u auth.User, s auth.Session) error {
 	if u.Frozen.After(r.Clock()) {
 		return auth.Frozen(u.Frozen)
 	}
@@ -124,11 +124,11 @@ func way(f policy.Facts) string {
 	return by
 }
 
-// begin is for somebody who says so. Who says it again waits no longer, and no less.
-func (r *Recovery) begin(ctx context.Context, _ web.None) (out Waiting, err error) {
+// beginWait is for somebody who says so. Who says it again waits no longer, and no less.
+func (r *Recovery) beginWait(ctx context.Context, _ web.None) (out Wait, err error) {
 	s := visit.Of(ctx).Session
 	err = r.DB.Tx(ctx, func(tx auth.Tx) error {
-		u, err := r.locked(ctx, tx, s.User.ID)
+		u, err := r.lockedUser(ctx, tx, s.User.ID)
 		if err != nil {
 			return err
 		}
@@ -139,17 +139,17 @@ func (r *Recovery) begin(ctx context.Context, _ web.None) (out Waiting, err erro
 			out.Until = u.Recovers
 			return nil
 		}
-		if err := r.may(ctx, tx, u, s); err != nil {
+		if err := r.mayWait(ctx, tx, u, s); err != nil {
 			return err
 		}
-		out.Until, err = r.wait(ctx, tx, u)
+		out.Until, err = r.startWait(ctx, tx, u)
 		return err
 	})
 	return out, err
 }
 
-func (r *Recovery) cancel(ctx context.Context, _ web.None) (web.None, error) {
-	return web.None{}, r.DB.Tx(ctx, func(tx auth.Tx) error { return r.end(ctx, tx, visit.Of(ctx).Session.User.ID, "cancelled") })
+func (r *Recovery) cancelWait(ctx context.Context, _ web.None) (web.None, error) {
+	return web.None{}, r.DB.Tx(ctx, func(tx auth.Tx) error { return r.endWait(ctx, tx, visit.Of(ctx).Session.User.ID, "cancelled") })
 }
 
 // Arrived is signin.Arriver: by what stood in for their factors somebody begins to wait, and by one of those factors they
@@ -160,12 +160,12 @@ func (r *Recovery) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) 
 		if stoodIn || !policy.Recovering(began.User, r.Clock()) {
 			return nil, nil
 		}
-		return nil, r.end(ctx, tx, began.User.ID, "signed in")
+		return nil, r.endWait(ctx, tx, began.User.ID, "signed in")
 	}
 	if !stoodIn {
 		return nil, nil
 	}
-	u, err := r.locked(ctx, tx, began.User.ID)
+	u, err := r.lockedUser(ctx, tx, began.User.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (r *Recovery) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) 
 	if err != nil || !policy.CameWeakly(f) || policy.Recovering(u, r.Clock()) || u.Frozen.After(r.Clock()) {
 		return nil, err
 	}
-	_, err = r.wait(ctx, tx, u)
+	_, err = r.startWait(ctx, tx, u)
 	var often auth.ThrottledError
 	if errors.As(err, &often) { // they are in all the same, and change nothing
 		err = nil
@@ -190,15 +190,15 @@ func (r *Recovery) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error
 	if err != nil || !policy.Recovering(u, r.Clock()) {
 		return err
 	}
-	return r.end(ctx, tx, u.ID, "confirmed")
+	return r.endWait(ctx, tx, u.ID, "confirmed")
 }
 
-// perPerson is how often a wait may begin. Each is told on every channel, so nobody may begin more of them than are told.
-var perPerson = throttle.Budget{Name: "recovery", Most: 3, Every: 8 * time.Hour}
+// perWaiter is how often a wait may begin. Each is told on every channel, so nobody may begin more of them than are told.
+var perWaiter = throttle.Budget{Name: "recovery", Most: 3, Every: 8 * time.Hour}
 
-// wait begins the wait of somebody whose row is locked.
-func (r *Recovery) wait(ctx context.Context, tx auth.Tx, u auth.User) (until time.Time, err error) {
-	if err := r.Throttle.Spend(ctx, tx, perPerson.For(string(u.ID))); err != nil {
+// startWait begins the wait of somebody whose row is locked.
+func (r *Recovery) startWait(ctx context.Context, tx auth.Tx, u auth.User) (until time.Time, err error) {
+	if err := r.Throttle.Spend(ctx, tx, perWaiter.For(string(u.ID))); err != nil {
 		return time.Time{}, err
 	}
 	until = r.Clock().Add(r.Roster.Rules().Recovery)
@@ -208,9 +208,9 @@ func (r *Recovery) wait(ctx context.Context, tx auth.Tx, u auth.User) (until tim
 	return until, r.Trail.Record(ctx, tx, auth.Event{Kind: auth.RecoveryBegan, User: u.ID, Detail: map[string]string{"until": until.UTC().Format(time.RFC3339)}})
 }
 
-// end ends the wait of a person, if there is one.
-func (r *Recovery) end(ctx context.Context, tx auth.Tx, id auth.UserID, by string) error {
-	u, err := r.locked(ctx, tx, id)
+// endWait ends the wait of a person, if there is one.
+func (r *Recovery) endWait(ctx context.Context, tx auth.Tx, id auth.UserID, by string) error {
+	u, err := r.lockedUser(ctx, tx, id)
 	if err != nil || !policy.Recovering(u, r.Clock()) {
 		return err
 	}
@@ -220,8 +220,8 @@ func (r *Recovery) end(ctx context.Context, tx auth.Tx, id auth.UserID, by strin
 	return r.Trail.Record(ctx, tx, auth.Event{Kind: auth.RecoveryEnded, User: id, Detail: map[string]string{"by": by}})
 }
 
-// locked is a person as they are, and stay until the transaction ends.
-func (r *Recovery) locked(ctx context.Context, tx auth.Tx, id auth.UserID) (auth.User, error) {
+// lockedUser is a person as they are, and stay until the transaction ends.
+func (r *Recovery) lockedUser(ctx context.Context, tx auth.Tx, id auth.UserID) (auth.User, error) {
 	if err := r.Users.Lock(ctx, tx, id); err != nil {
 		return auth.User{}, err
 	}
