@@ -168,6 +168,13 @@ func TestACodeToTheAddressServesASignInAlone(t *testing.T) {
 			if _, err := prove(shared); !errors.Is(err, auth.ErrWrong) {
 				t.Error("shared meanwhile: ", err)
 			}
+			moved := func(ctx context.Context, tx auth.Tx) error {
+				_, err := c.keep(ctx, tx, ann.ID, Email, "new@example.org", clock.Now())
+				return err
+			}
+			if _, err := prove(moved); !errors.Is(err, auth.ErrWrong) {
+				t.Error("the address is another meanwhile: ", err)
+			}
 			p, err := prove(func(context.Context, auth.Tx) error { return nil })
 			if want := (auth.Proof{Kind: Email, Enrolment: "address", AMR: "otp", Level: auth.OneFactor, Weak: true, Given: true, At: clock.Now()}); err != nil || p != want {
 				t.Errorf("%+v, %v", p, err)
