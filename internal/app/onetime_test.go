@@ -421,5 +421,3 @@ func TestStepUpByACodeToThePhone(t *testing.T) {
 		b.stepUp(t, "sms", "code", auth.Secret(w.code(t, annPhone)))
 	}, coded)
 }
-
-func recovering(c *config.Config) { c.Policy.Recovery = []string{"email"} }
