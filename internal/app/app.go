@@ -207,7 +207,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	},
 		first.Routes(), signIn.Routes(), sessions.Routes(), trusted.Routes(), stepUp.Routes(), settings.Routes(),
 		words.Routes(), passkeys.Routes(), codes.Routes(), mailed.Routes(), spare.Routes(), passes.Routes(),
-		notices.Routes(), back.Routes(), back.LostRoutes(),
+		notices.Routes(), back.Routes(),
 	)
 	if err != nil {
 		return nil, err

@@ -19,8 +19,8 @@ func recovering(c *config.Config) {
 
 const days = 24 * time.Hour
 
-// withApp is somebody with an authenticator, and where to find its key.
-func (w *world) withApp(t tester, login string) (u auth.User, b *browser, path, key string) {
+// hasApp is somebody with an authenticator, and where to find its key.
+func (w *world) hasApp(t tester, login string) (u auth.User, b *browser, path, key string) {
 	t.Helper()
 	b = w.fresh(t, login)
 	id, key := b.enrol(t, "/account")
@@ -90,7 +90,7 @@ func (b *browser) mayChange() bool {
 // L1, L3: the whole way of somebody who lost their authenticator, and whom nobody helps.
 func TestALostSecondStepIsReplacedAfterAWhile(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, lost, _ := w.withApp(t, annsLogin)
+		u, _, lost, _ := w.hasApp(t, annsLogin)
 		b := w.browser()
 		a := b.signIn(t, annsLogin, annsPassword, "second_factor")
 		if a.field("next") != "/signin/totp" || !strings.Contains(a.body, `[{"kind":"totp","name":"Phone"},{"kind":"email","name":"a•••@example.com"}]`) {
@@ -173,7 +173,7 @@ func (b *browser) waits(t *testing.T) {
 // L3: within the ten minutes the lost one goes first or last.
 func TestTheLostOneGoesInTheSameTenMinutes(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		_, _, lost, _ := w.withApp(t, annsLogin)
+		_, _, lost, _ := w.hasApp(t, annsLogin)
 		w.comeWeakly(t, annsLogin)
 		w.wait(3 * days)
 		b := w.comeWeakly(t, annsLogin)
@@ -194,7 +194,7 @@ func TestTheLostOneGoesInTheSameTenMinutes(t *testing.T) {
 // L3: it can be used for seven days, by a session that came by two steps, and then begins anew.
 func TestWhatWasWaitedForIsOverAfterAWeek(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, _, _ := w.withApp(t, annsLogin)
+		u, _, _, _ := w.hasApp(t, annsLogin)
 		w.comeWeakly(t, annsLogin)
 		w.wait(10*days - time.Second)
 		if b := w.comeWeakly(t, annsLogin); !b.mayChange() {
@@ -214,7 +214,7 @@ func TestWhatWasWaitedForIsOverAfterAWeek(t *testing.T) {
 // L3: everybody who waits has come by two steps; the rest is refused with what to do instead.
 func TestOnlyWhoCameByTwoStepsBegins(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, strong, _, key := w.withApp(t, annsLogin)
+		u, strong, _, key := w.hasApp(t, annsLogin)
 		half := w.browser()
 		half.signIn(t, annsLogin, annsPassword, "second_factor")
 		for face, send := range half.faces() {
@@ -311,7 +311,7 @@ func TestALossIsSaidAndTakenBack(t *testing.T) {
 // L3: what is used is not lost.
 func TestTheRealThingEndsIt(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, _, key := w.withApp(t, annsLogin)
+		u, _, _, key := w.hasApp(t, annsLogin)
 		thief := w.comeWeakly(t, annsLogin)
 		w.comeBy(t, annsLogin, key)
 		if rows := w.events(t, u.ID, auth.RecoveryEnded); !w.recovers(t, u).IsZero() || len(rows) != 1 || rows[0]["by"] != "signed in" {
@@ -340,7 +340,7 @@ func TestTheRealThingEndsIt(t *testing.T) {
 // L3: the password ends nothing, nor does a second sign-in of the thief.
 func TestWhatIsWeakEndsNothing(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, old, _, _ := w.withApp(t, annsLogin)
+		u, old, _, _ := w.hasApp(t, annsLogin)
 		w.comeWeakly(t, annsLogin)
 		until := w.recovers(t, u)
 		w.comeWeakly(t, annsLogin)
@@ -361,7 +361,7 @@ func TestWhatIsWeakEndsNothing(t *testing.T) {
 // F4, L3: the owner hears of it everywhere and answers; the thief is out, and cannot begin again for a while.
 func TestThisWasntMeEndsAWait(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, _, key := w.withApp(t, annsLogin)
+		u, _, _, key := w.hasApp(t, annsLogin)
 		w.contact(t, u, "elsewhere@example.org", annPhone)
 		thief := w.comeWeakly(t, annsLogin)
 		if w.begun(t, annsLogin) != 1 || w.begun(t, "elsewhere@example.org") != 1 || w.begun(t, annPhone) != 1 {
@@ -429,7 +429,7 @@ func TestNothingBeginsUntold(t *testing.T) {
 // A sign-in that cannot begin a wait any more is one all the same.
 func TestAfterTooManyTheSignInStillWorks(t *testing.T) {
 	w := inSQLite(t, recovering)
-	u, _, _, _ := w.withApp(t, annsLogin)
+	u, _, _, _ := w.hasApp(t, annsLogin)
 	for range 4 {
 		b := w.comeWeakly(t, annsLogin)
 		b.api("DELETE", "/account/recovery")
@@ -464,7 +464,7 @@ func TestOfManyAtOnceOneBegins(t *testing.T) {
 // Weak and strong sign-ins at once: neither waits for the other for ever, and whichever is last says how it stands.
 func TestTheyMeetWithoutStandingStill(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, _, key := w.withApp(t, annsLogin)
+		u, _, _, key := w.hasApp(t, annsLogin)
 		for range 5 {
 			weak, strong := w.browser(), w.browser()
 			w.wait(9 * time.Hour)
@@ -488,7 +488,7 @@ func TestTheyMeetWithoutStandingStill(t *testing.T) {
 // R4: a session or a wait from before a change of credentials is worth nothing.
 func TestAChangeOfCredentialsEndsAWait(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, _, _ := w.withApp(t, annsLogin)
+		u, _, _, _ := w.hasApp(t, annsLogin)
 		w.comeWeakly(t, annsLogin)
 		w.wait(3 * days)
 		thief := w.comeWeakly(t, annsLogin)
@@ -513,7 +513,7 @@ func TestACancelledWaitIsOverOnAnotherNode(t *testing.T) {
 	dbtest.EachAddress(t, app.Schemas, func(t *testing.T, address string) {
 		here := worldOn(t, address, recovering)
 		there := worldOn(t, address, recovering, func(c *config.Config) { c.Data = here.config.Data })
-		u, _, _, _ := here.withApp(t, annsLogin)
+		u, _, _, _ := here.hasApp(t, annsLogin)
 		here.comeWeakly(t, annsLogin)
 		here.wait(3 * days)
 		there.wait(15*time.Minute + 3*days)

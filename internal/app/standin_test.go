@@ -11,7 +11,7 @@ import (
 // L1: where it is not named, nothing stands in; and what stands in is no factor that somebody has.
 func TestNothingStandsInWhereItIsNotNamed(t *testing.T) {
 	w := inSQLite(t, told)
-	w.withApp(t, annsLogin)
+	w.hasApp(t, annsLogin)
 	b := w.browser()
 	if a := b.signIn(t, annsLogin, annsPassword, "second_factor"); strings.Contains(a.body, "email") {
 		t.Error(a)
@@ -68,7 +68,7 @@ func TestAnAddressIsNotWhatIsRequired(t *testing.T) {
 // C4: an address that two people read stands in for nothing, and says nothing of the other.
 func TestASharedAddressStandsInForNothing(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		_, _, _, key := w.withApp(t, annsLogin)
+		_, _, _, key := w.hasApp(t, annsLogin)
 		b := w.browser()
 		b.signIn(t, annsLogin, annsPassword, "second_factor")
 		b.api("POST", "/signin/email/send")
@@ -88,7 +88,7 @@ func TestASharedAddressStandsInForNothing(t *testing.T) {
 // another, not there.
 func TestACodeThatStandsInGoesWhereSignInsBegin(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		u, _, _, _ := w.withApp(t, annsLogin)
+		u, _, _, _ := w.hasApp(t, annsLogin)
 		w.contact(t, u, "typed@example.org", "")
 		b, other := w.browser(), w.browser()
 		b.signIn(t, annsLogin, annsPassword, "second_factor")
@@ -113,7 +113,7 @@ func TestACodeThatStandsInGoesWhereSignInsBegin(t *testing.T) {
 // S5, L1: a mailed code that began a sign-in is not followed by another to the same mailbox.
 func TestTheSameMailboxIsNotBothSteps(t *testing.T) {
 	w := inSQLite(t, recovering, func(c *config.Config) { c.Codes.SignIn = true })
-	w.withApp(t, annsLogin)
+	w.hasApp(t, annsLogin)
 	b := w.browser()
 	b.api("POST", "/signin/mailed", "login", annsLogin)
 	a := b.api("POST", "/signin/mailed/code", "code", w.code(t, annsLogin))

@@ -104,6 +104,39 @@ var sessions = map[string]session{
 		b.finish(t, "totp", codeAt(key, w.now()))
 		return b, b.byPassword(t)
 	}},
+	"a password, in a trusted browser": {"totp", func(t *testing.T, w *world) (*browser, func()) {
+		_, key := withApp(t, w)
+		b := w.browser()
+		b.signIn(t, annsLogin, annsPassword, "second_factor")
+		b.finish(t, "totp", codeAt(key, w.now()))
+		if a := b.send("POST", "/api/v1/signin/done", "application/json", `{"trust":true}`); a.status != 200 {
+			t.Fatal(a)
+		}
+		b.api("DELETE", "/session")
+		b.signIn(t, annsLogin, annsPassword, "signed_in")
+		return b, b.byCode(t, key)
+	}},
+	"a backup code": {"totp password", func(t *testing.T, w *world) (*browser, func()) {
+		b, _ := withApp(t, w)
+		codes, _ := b.api("POST", "/account/backupcode").fields["codes"].([]any)
+		b = w.browser()
+		b.signIn(t, annsLogin, annsPassword, "second_factor")
+		b.finish(t, "backupcode", codes[0].(string))
+		return b, b.byPassword(t)
+	}},
+	"an access pass": {"totp", func(t *testing.T, w *world) (*browser, func()) {
+		_, key := withApp(t, w)
+		pass := w.given(t, w.find(t, annsLogin))
+		b := w.browser()
+		b.signIn(t, annsLogin, annsPassword, "second_factor")
+		b.finish(t, "accesspass", pass)
+		return b, b.byCode(t, key)
+	}},
+	"a code to the address of the account": {"totp", func(t *testing.T, w *world) (*browser, func()) {
+		_, key := withApp(t, w)
+		b := w.comeWeakly(t, annsLogin)
+		return b, b.byCode(t, key)
+	}},
 	"a passkey alone, with user verification": {"passkey password", func(t *testing.T, w *world) (*browser, func()) {
 		_, k := withKey(t, w)
 		b := w.browser()

@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"slices"
 	"time"
@@ -16,15 +15,12 @@ import (
 	"sallyport/internal/web"
 )
 
-//go:embed lost.html
-var lostFiles embed.FS
-
-// LostRoutes are the wait of somebody whose second step is lost (L3), on both faces.
-func (r *Recovery) LostRoutes() []web.Route {
+// waitRoutes are the wait of somebody whose second step is lost (L3), on both faces.
+func (r *Recovery) waitRoutes() []web.Route {
 	return []web.Route{
 		web.On(visit.SignedIn, "GET /account/recovery", r.lost, web.About{
 			Does: "Say what happens when a second step is lost: from when on the password changes it, and who is told",
-			Page: web.Dialog(lostFiles, "lost.html"),
+			Page: web.Dialog(files, "lost.html"),
 		}),
 		web.On(visit.SignedIn, "POST /account/recovery", r.beginWait, web.About{
 			Does: "Say that the second step is lost; everybody who can be told is told, and some days later the password changes it",

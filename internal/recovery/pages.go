@@ -16,7 +16,7 @@ import (
 var files embed.FS
 
 // Routes are all ways back, on both faces.
-func (r *Recovery) Routes() []web.Route { return r.passwordRoutes() }
+func (r *Recovery) Routes() []web.Route { return append(r.passwordRoutes(), r.waitRoutes()...) }
 
 // passwordRoutes ask for a link to a new password and choose one. Only POST uses a link up: a mail scanner that follows it
 // does no harm.

@@ -89,7 +89,7 @@ func (s *Store) Rename(ctx context.Context, tx auth.Tx, id auth.UserID, name str
 
 // Disable keeps a person out from now on.
 func (s *Store) Disable(ctx context.Context, tx auth.Tx, id auth.UserID) error {
-	return s.change(ctx, tx, id, `UPDATE users SET disabled = TRUE, security_epoch = security_epoch + 1 WHERE id = $1`)
+	return s.change(ctx, tx, id, `UPDATE users SET disabled = TRUE, security_epoch = security_epoch + 1, recovers_at = 0 WHERE id = $1`)
 }
 
 // SwitchMFA stores the person's own choice.
