@@ -212,3 +212,14 @@ func TestWhereNoBrowserIsTrustedNoneIs(t *testing.T) {
 		}
 	})
 }
+
+// S1
+func TestADisabledPersonIsTrustedNowhere(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		b, _ := w.trusting(t, annsLogin)
+		w.disable(t, idOf(t, w, annsLogin))
+		if a := b.api("POST", "/signin", "login", annsLogin, "password", string(annsPassword)); a.status != 422 || b.has(pendingCookie) {
+			t.Error(a)
+		}
+	})
+}
