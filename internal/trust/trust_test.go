@@ -252,6 +252,36 @@ func TestAnOfferIsTakenUpOnceByItsOwnSession(t *testing.T) {
 	})
 }
 
+// R1: who trusts a browser already, and who proved one thing, has nothing to choose.
+func TestNothingIsOfferedWhereThereIsNothingToChoose(t *testing.T) {
+	each(t, func(t *testing.T, n *node) {
+		ann, bob := n.person(t, "ann"), n.person(t, "bob")
+		token := n.trusts(t, ann, "")
+		s := n.began(t, bob, token) // it is hers alone
+		n.tx(t, func(tx auth.Tx) error {
+			for name, one := range map[string]auth.Session{
+				"trusted already": {ID: "a", User: ann, Proofs: s.Proofs},
+				"one step":        {ID: "b", User: bob, Proofs: s.Proofs[:1]},
+			} {
+				if to, err := n.Detour(with(token, one), tx, one, "/account"); to != "" || err != nil {
+					t.Errorf("%s: %s, %v", name, to, err)
+				}
+			}
+			return nil
+		})
+		n.Rules.Trust = 0
+		n.tx(t, func(tx auth.Tx) error {
+			if to, err := n.Detour(with("", s), tx, s, "/account"); to != "" || err != nil {
+				t.Error(to, err)
+			}
+			return nil
+		})
+		if n.use(t, ann, token) != "" {
+			t.Error("it is trusted where none is")
+		}
+	})
+}
+
 // Nobody piles up browsers, and with them guesses.
 func TestOnePersonTrustsTwentyBrowsers(t *testing.T) {
 	each(t, func(t *testing.T, n *node) {
