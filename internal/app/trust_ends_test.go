@@ -223,3 +223,21 @@ func TestADisabledPersonIsTrustedNowhere(t *testing.T) {
 		}
 	})
 }
+
+// R2: a mailed code that begins a sign-in is too weak to be all, also in a trusted browser; and the token is not spent by it.
+func TestAMailedCodeSkipsNothing(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		b, _ := w.trusting(t, annsLogin)
+		token := b.jar[trustCookie]
+		if a := b.api("POST", "/signin/mailed", "login", annsLogin); a.status != 200 {
+			t.Fatal(a)
+		}
+		a := b.api("POST", "/signin/mailed/code", "code", w.code(t, annsLogin))
+		if a.field("state") != "second_factor" || b.jar[trustCookie] != token {
+			t.Error(a)
+		}
+		if b.asks(t, annsLogin) {
+			t.Error("the token is spent")
+		}
+	}, coded, byMail)
+}
