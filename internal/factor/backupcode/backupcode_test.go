@@ -202,6 +202,9 @@ func TestACodeIsStoredForItsPersonAndSheetAlone(t *testing.T) {
 		if _, err := c.Verify(t.Context(), auth.Attempt{User: bob}, auth.Secret(anns.Codes[0])); !errors.Is(err, auth.ErrWrong) {
 			t.Error(err)
 		}
+		if err := d.Tx(t.Context(), func(tx auth.Tx) error { return c.Remove(t.Context(), tx, bob.ID, anns.ID) }); !errors.Is(err, auth.ErrNotFound) {
+			t.Error("removed by another: ", err)
+		}
 	})
 }
 
