@@ -28,7 +28,7 @@ type Route struct {
 // About says what the two faces cannot know from the handler's types. A route without Page and Then has no page face.
 type About struct {
 	Does     string // one line for OpenAPI and `sallyport routes`
-	Page     *Page  // what the page face shows
+	Page     *Page  // what the page face shows; of an act, in answer to it
 	Then     string // or where the browser goes; {name} is a path value or a field of Out; see [HeldAct], [SamePage]
 	On       string // the page the form stands on, shown again with a problem; default: the same path
 	Throttle string // what its guesses are counted as; a test tries every route that names one
