@@ -300,9 +300,9 @@ func (f Facts) usable() (found []auth.Enrolment) {
 	return found
 }
 
-// hasOwn is true for somebody who set up a factor of their own, whatever became of it.
+// hasOwn is true for somebody who set up a factor of their own, whatever became of it. What a reset left is none.
 func (f Facts) hasOwn() bool {
-	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return e.Standing != auth.Spare })
+	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return e.Standing != auth.Spare && !e.Given })
 }
 
 // unshown is without the mailed code that opened the sign-in: it is never both steps. Nor does it lead to what is dear or

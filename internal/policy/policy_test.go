@@ -216,6 +216,8 @@ func TestNextKnowsWhatStandsIn(t *testing.T) {
 		"nor sets anything up where that is required":              {facts(gives, required, password, resetPass), policy.Second, "pass"},
 		"with the pass it opens":                                   {facts(gives, password, passed), policy.Nothing, ""},
 		"with the pass something is set up where that is required": {facts(gives, required, password, passed), policy.Enrolling, ""},
+		"a mailed code stands in for no pass of a reset":           {facts(mayGive(given, mail), password, resetPass, address), policy.Second, "pass"},
+		"nor for one that lapsed":                                  {facts(mayGive(given, mail), password, lapsed, address), policy.Blocked, ""},
 		"a pass that lapsed is replaced by nothing":                {facts(gives, password, lapsed), policy.Blocked, ""},
 		"nor where a second step is required":                      {facts(gives, required, password, lapsed), policy.Blocked, ""},
 		"a code to the address of the account stands in":           {facts(mails, password, phone, address), policy.Second, "phone address"},

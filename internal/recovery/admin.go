@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/wording"
 	"sallyport/internal/policy"
+	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 )
 
@@ -100,7 +101,11 @@ func (r *Recovery) GivePass(ctx context.Context, tx auth.Tx, u auth.User, reason
 	if err != nil {
 		return accesspass.Pass{}, err
 	}
-	if !takes(f, auth.Spare) {
+	standing := auth.Spare
+	if old := roster.Of(accesspass.Kind, f.Enrolled); len(old) > 0 {
+		standing = old[0].Standing
+	}
+	if !takes(f, standing) {
 		return accesspass.Pass{}, auth.ConflictError{Code: "pass-useless", Why: "This person has no second step that an access pass could stand in for: the password is enough, or leads to setting one up."}
 	}
 	if err := r.Throttle.Forget(ctx, tx, u.ID); err != nil {
