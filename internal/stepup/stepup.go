@@ -248,10 +248,10 @@ func (s *StepUp) failed(ctx context.Context, who auth.User, a auth.Attempt, kind
 	return s.Trail.Missed(ctx, e, err)
 }
 
-// factors are all that people can be asked for, the second ones first.
+// factors are all that count as a fresh proof, the second ones first.
 func (s *StepUp) factors() (some []web.Prompter) {
 	for _, f := range append(slices.Clone(s.Roster.Second()), s.Roster.First()) {
-		if p, ok := f.(web.Prompter); ok {
+		if p, ok := f.(web.Prompter); ok && !p.Prompt().SignInOnly {
 			some = append(some, p)
 		}
 	}

@@ -51,6 +51,7 @@ type Prompt struct {
 	Noun              string                      // what people enter or show: "code"
 	Ask               string                      // heading of a page of its own: "Enter the code from your app"
 	Button            string                      // empty: "Continue"
+	SignInOnly        bool                        // it finishes a sign-in and is no fresh proof
 	Opens             bool                        // its set-up during a sign-in begins with a page, not with an act
 	Lead              func([]auth.Enrolment) Part // a sentence on what to do
 	Fields            func([]auth.Enrolment) Part // the labelled inputs

@@ -24,7 +24,7 @@ func (p *Passes) Prompt() *web.Prompt {
 				Text: "This access pass is not right, or it does not work any more. Ask for another one."}},
 			Check: func(s auth.Secret) error { _, err := parse(s); return err },
 		},
-		Icon: "key", Title: "Access pass", Hint: "From an administrator", Noun: "access pass",
+		Icon: "key", Title: "Access pass", Hint: "From an administrator", Noun: "access pass", SignInOnly: true,
 		Ask:    "Enter your access pass",
 		Lead:   func([]auth.Enrolment) web.Part { return part("lead", nil) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", "") },

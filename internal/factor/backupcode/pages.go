@@ -32,7 +32,7 @@ func (c *Codes) Prompt() *web.Prompt {
 				Text: "This code is not right, or it was used before. Each works once, and those of an older sheet do not work."}},
 			Check: func(s auth.Secret) error { _, err := parse(s); return err },
 		},
-		Icon: "codes", Title: "Backup code", Hint: "One of the codes you saved", Noun: "backup code",
+		Icon: "codes", Title: "Backup code", Hint: "One of the codes you saved", Noun: "backup code", SignInOnly: true,
 		Ask:    "Use a backup code",
 		Lead:   func([]auth.Enrolment) web.Part { return part("lead", nil) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", nil) },

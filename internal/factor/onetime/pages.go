@@ -32,12 +32,13 @@ func (f *Factor) Prompt() *web.Prompt {
 			Field: "code", Max: 16, Doc: "as it was sent; case, spaces and hyphens are ignored", Words: words,
 			Check: func(s auth.Secret) error { _, _, err := parse(s); return err },
 		},
-		Icon: "mail", Title: "Email", Hint: "A code by email", Noun: "code by email",
+		Icon: "mail", Title: "Email", Hint: "A code by email", Noun: "code by email", SignInOnly: true,
 		Ask:    "Check your email",
 		Lead:   func(some []auth.Enrolment) web.Part { return part("lead", some) },
 		Fields: func([]auth.Enrolment) web.Part { return part("fields", f.field()) },
 	}
 	if f.kind == SMS {
+		p.SignInOnly = false
 		p.Icon, p.Title, p.Hint, p.Noun, p.Ask = "sms", "Text message", "A code to your phone", "code by SMS", "Check your phone"
 	}
 	return p
