@@ -112,7 +112,7 @@ func TestAPassStandsInForASecondStep(t *testing.T) {
 			for _, what := range []string{"accesspass", "password"} {
 				field := map[string]string{"accesspass": "code", "password": "password"}[what]
 				response := map[string]string{"accesspass": next, "password": password}[what]
-				if a := b.api("POST", "/stepup/"+what, field, response); a.status != 403 {
+				if a := b.api("POST", "/stepup/"+what, field, response); a.status != 403 && a.status != 404 {
 					t.Errorf("%s steps up: %v", what, a)
 				}
 			}

@@ -1,11 +1,9 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"slices"
 	"time"
 	_ "time/tzdata" // the zones, on machines that have none
 
@@ -14,15 +12,11 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
-	"sallyport/internal/factor/onetime"
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/mail"
 	"sallyport/internal/notify/sms"
 	"sallyport/internal/notify/wording"
-	"sallyport/internal/policy"
 	"sallyport/internal/secret"
-	"sallyport/internal/signin"
-	"sallyport/internal/user"
 )
 
 // newOutbox joins texts, mail server and SMS provider.
@@ -88,34 +82,4 @@ func Texts(c config.Config) (*wording.Texts, error) {
 		return nil, fmt.Errorf("messages.language is %q: use one of %v", c.Messages.Language, texts.Languages())
 	}
 	return texts, nil
-}
-
-func codeRules(c config.Config) onetime.Rules {
-	return onetime.Rules{Delivery: onetime.Delivery(c.Codes.Delivery), Countries: c.SMS.Countries, Email: c.Mail.PerHour, SMS: c.SMS.PerHour}
-}
-
-// opening is what a sign-in may begin with by mail, or nil.
-func opening(c config.Config, codes *onetime.Codes) signin.Mailed {
-	if !c.Codes.SignIn {
-		return nil
-	}
-	return codes.ByMail()
-}
-
-// stranded refuses rules under which people could not sign in who were given a second step (W4).
-func stranded(ctx context.Context, users *user.Store, rules policy.Rules) error {
-	methods, err := users.Methods(ctx)
-	if err != nil {
-		return err
-	}
-	for m, n := range methods {
-		kind := auth.Kind(m)
-		if m == auth.MustHaveOne && len(rules.Addable()) == 0 {
-			return fmt.Errorf("policy.factors names nothing that people can set up, and %d must have a second step: name a factor, or `sallyport user mfa` them off", n)
-		}
-		if m != auth.MustHaveOne && !slices.Contains(rules.Factors, kind) {
-			return fmt.Errorf("policy.factors lacks %q, which %d people were given as second step: name it, or `sallyport user mfa` them off", kind, n)
-		}
-	}
-	return nil
 }
