@@ -178,7 +178,7 @@ func TestABrowserIsTrustedOnlyRightAfterASecondStep(t *testing.T) {
 		b = w.browser()
 		b.arrive(t, annsLogin, key)
 		other := w.browser()
-		other.jar[sessionCookie] = "A" + b.jar[sessionCookie][1:]
+		other.jar[sessionCookie] = b.jar[sessionCookie][1:] + "A"
 		refused("with another session's cookie", other, 401)
 		if a := b.object("POST", landing, map[string]any{"trust": false}); a.status != 200 || a.field("next") != "/account" || b.has(trustCookie) {
 			t.Error(a)
