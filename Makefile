@@ -1,5 +1,5 @@
 # The few things there are to do. None of them needs anything but Go, apart from test, which says what it needs.
-.PHONY: run test bench check radius
+.PHONY: run test bench check radius screenshots
 
 run: # a server on this machine, with nothing to configure
 	go run ./cmd/sallyport dev
@@ -16,3 +16,8 @@ check: # what must hold before anything is read
 
 radius: # in how many places each factor is known
 	@test/radius.sh
+
+screenshots: # every page at 320 and 1280 px, light and dark, into build/screenshots
+	@mkdir -p build/screenshots
+	@SALLYPORT_TEST_SHOTS=$(CURDIR)/build/screenshots go test -count=1 ./test/browser -run TestEveryPageInEveryLook
+	@echo "$$(ls build/screenshots | wc -l) pictures in build/screenshots"

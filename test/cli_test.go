@@ -303,7 +303,7 @@ func TestServeRefusesUnsafeSettings(t *testing.T) {
 		{"RETURN_TO=//evil.example", "name origins like https://app.example.com"},
 		{"TRUSTED_PROXIES=proxy.example.com", "name an address or a range"},
 		{"POLICY_MFA=sometimes", "set it to off, optional or required"},
-		{"POLICY_FACTORS=carrier-pigeon", "use some of [passkey totp email sms]"},
+		{"POLICY_FACTORS=carrier-pigeon", "use some of [passkey totp email sms backupcode]"},
 		{"POLICY_MFA=required POLICY_FACTORS=,", "policy.factors"},
 		{"POLICY_LAST_FACTOR=shrug", "set it to refuse or warn"},
 		{"POLICY_STEP_UP_MINUTES=0", "set it to 1 to 60"},

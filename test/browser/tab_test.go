@@ -368,6 +368,10 @@ func (b *tab) focusNow() string {
 func (b *tab) shot(name string) {
 	b.Helper()
 	b.shots++
+	if b.label == "" { // of the gallery, where each page has one name
+		b.shoot(name)
+		return
+	}
 	b.shoot(fmt.Sprintf("%02d-%s", b.shots, name))
 }
 
@@ -385,7 +389,7 @@ func (b *tab) shoot(name string) {
 	}
 	picture, err := chromedp.Call(b.ctx, page.CaptureScreenshot, params)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%s.png", b.label, name, b.look)), picture.Data, 0o644)
+		err = os.WriteFile(filepath.Join(dir, strings.TrimPrefix(fmt.Sprintf("%s-%s-%s.png", b.label, name, b.look), "-")), picture.Data, 0o644)
 	}
 	if err != nil {
 		b.Errorf("keep a picture: %v", err)
