@@ -67,6 +67,13 @@ async function resend(event, dialog, address) {
   dialog.querySelector('input[autocomplete=one-time-code]')?.focus();
 }
 
+// measure says beside a new password how much it lacks. What else is wrong with it the server says.
+function measure(input) {
+  const hint = document.getElementById(input.id + '-h'), left = input.dataset.least - [...input.value].length;
+  hint.dataset.before ??= hint.textContent;
+  hint.textContent = input.value === '' ? hint.dataset.before : left > 1 ? `${left} more characters` : left === 1 ? '1 more character' : 'Long enough. Longer is stronger.';
+}
+
 // countdown keeps a button waiting until another code may be asked for.
 function countdown(said) {
   const button = said.closest('form').querySelector('button');
@@ -178,6 +185,7 @@ function enhance(root) {
     if (clock) time.textContent = (bare ? '' : (today ? 'today' : day) + ', ') + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' });
     else time.textContent = today ? 'today' : day;
   }
+  for (const input of root.querySelectorAll('input[data-least]')) input.addEventListener('input', () => measure(input));
   for (const said of root.querySelectorAll('[data-again]')) countdown(said);
   for (const form of root.querySelectorAll('form[data-watch]')) watch(form);
   // Enter and a double click send a form once.

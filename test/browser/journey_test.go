@@ -144,7 +144,10 @@ func (b *tab) changePassword() {
 	b.title("Change password")
 	b.inspect("password")
 	b.fill("Current password", "not this one")
+	b.fill("New password", "a blue bo")
+	b.see("3 more characters") // ux 17
 	b.fill("New password", password+", and back")
+	b.see("Long enough.")
 	b.follow("Change password")
 	b.see("This is not your current password.")
 	b.until("the focus on what is wrong", `return document.activeElement === labelled('Current password')`)
