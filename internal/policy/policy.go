@@ -118,13 +118,15 @@ func Next(f Facts) Step {
 		return Step{Need: Nothing}
 	case mfa == Off:
 		return Step{Need: Nothing}
+	case f.proved(): // after a reset
+		return Step{Need: Enrolling}
 	case mfa == Optional && !IsOn(f):
 		return Step{Need: Nothing}
 	case len(usable) > 0 && f.Trusted && f.Rules.Trust > 0 && f.strong():
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
-	case f.blocked(): // or whoever can block it could have the password alone set up another
+	case f.blocked(), f.strong() && len(f.usable()) > 0: // or whoever can block it could have the password alone set up another
 		return Step{Need: Blocked}
 	case !f.strong() && len(f.First) > 0: // a mailed code opened; nobody sets anything up with that alone
 		return Step{Need: Second, Accepts: f.First}
@@ -241,7 +243,7 @@ func IsOn(f Facts) bool {
 		return false
 	case Optional:
 		wanted := func(e auth.Enrolment) bool {
-			return e.Standing == auth.Full && (f.counts(e) || len(f.Rules.Addable()) > 0)
+			return e.Standing == auth.Full && (f.counts(e) || e.Given || len(f.Rules.Addable()) > 0)
 		}
 		return !f.User.MFAOff && slices.ContainsFunc(f.Enrolled, wanted)
 	}
@@ -309,14 +311,16 @@ func (f Facts) hasOwn() bool {
 // given, and a password that came by mail leads to no code by mail past something stronger.
 func (f Facts) unshown(some []auth.Enrolment) []auth.Enrolment {
 	return slices.DeleteFunc(some, func(e auth.Enrolment) bool {
-		shown := func(p auth.Proof) bool { return p.Kind == e.Kind || p.Mailed && f.hasBetter() }
+		shown := func(p auth.Proof) bool { return p.Kind == e.Kind || p.Mailed && (e.Given || f.hasBetter()) }
 		return (e.Dear || e.Given) && !f.strong() || e.Weak && slices.ContainsFunc(f.Proofs, shown)
 	})
 }
 
-// hasBetter is true for somebody who set up something that is not weak.
+// hasBetter is true for somebody who set up something that counts and is not weak, even if it is blocked now.
 func (f Facts) hasBetter() bool {
-	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return !e.Weak && !e.Given && e.Standing != auth.Spare })
+	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
+		return !e.Weak && !e.Given && e.Standing != auth.Spare && e.State != auth.Void && f.names(e.Kind, false)
+	})
 }
 
 // stoodIn is true if something was shown that stands in for what was not at hand.
@@ -324,8 +328,11 @@ func (f Facts) stoodIn() bool {
 	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Given })
 }
 
-// mustEnrol is true where a second step is required of somebody who has none, but for what they were given.
-func (f Facts) mustEnrol() bool { return MFAOf(f) == Required && f.stoodIn() && !f.hasOwn() }
+// mustEnrol is true for somebody who has no second step but what they were given: where one is required, and after a reset
+// wherever one can be set up (A3).
+func (f Facts) mustEnrol() bool {
+	return f.stoodIn() && !f.hasOwn() && (MFAOf(f) == Required || len(f.Rules.Addable()) > 0)
+}
 
 // strong is true once something was shown that is not weak.
 func (f Facts) strong() bool {
@@ -357,7 +364,7 @@ func (f Facts) blocked() bool {
 func (f Facts) proved() bool {
 	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
 		beside := func(q auth.Proof) bool {
-			return q.Kind != p.Kind && q.Level >= auth.OneFactor && !q.Given && !(p.Given && q.Weak) && !(p.Weak && q.Mailed && f.hasBetter())
+			return q.Kind != p.Kind && q.Level >= auth.OneFactor && !q.Given && !(p.Given && q.Weak) && !(p.Weak && q.Mailed && (p.Given || f.hasBetter()))
 		}
 		return f.names(p.Kind, p.Given) && p.Enrolment != "" && (p.Level >= auth.MultiFactor || slices.ContainsFunc(f.Proofs, beside))
 	})

@@ -81,19 +81,26 @@ var (
 	resetPass = fact(func(f *policy.Facts) { // for somebody whose factors an administrator removed
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Given: true})
 	})
+	mailedPass = fact(func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Weak: true, Given: true})
+	})
+	tabletBlocked = fact(func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "tablet", Kind: app, Name: "tablet", State: auth.Blocked})
+	})
 	lapsed = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Given: true, State: auth.Blocked})
 	})
 	address = fact(func(f *policy.Facts) { // of the account, by policy.recovery
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "address", Kind: mail, Name: "address", Standing: auth.Spare, Weak: true, Given: true})
 	})
-	scratched   = proof(proved(spare, "sheet", auth.OneFactor))
-	passed      = proof(auth.Proof{Kind: given, Enrolment: "pass", AMR: "otp", Level: auth.OneFactor, Given: true, At: now})
-	reached     = proof(auth.Proof{Kind: mail, Enrolment: "address", AMR: "otp", Level: auth.OneFactor, Weak: true, Given: true, At: now})
-	newPassword = proof(auth.Proof{Kind: "password", Enrolment: "password", AMR: "pwd", Level: auth.OneFactor, Mailed: true, At: now})
-	phone       = enrolled(app, "phone")
-	tablet      = enrolled(app, "tablet")
-	inbox       = fact(func(f *policy.Facts) {
+	scratched    = proof(proved(spare, "sheet", auth.OneFactor))
+	passed       = proof(auth.Proof{Kind: given, Enrolment: "pass", AMR: "otp", Level: auth.OneFactor, Given: true, At: now})
+	passedByMail = proof(auth.Proof{Kind: given, Enrolment: "pass", AMR: "otp", Level: auth.OneFactor, Weak: true, Given: true, At: now})
+	reached      = proof(auth.Proof{Kind: mail, Enrolment: "address", AMR: "otp", Level: auth.OneFactor, Weak: true, Given: true, At: now})
+	newPassword  = proof(auth.Proof{Kind: "password", Enrolment: "password", AMR: "pwd", Level: auth.OneFactor, Mailed: true, At: now})
+	phone        = enrolled(app, "phone")
+	tablet       = enrolled(app, "tablet")
+	inbox        = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "inbox", Kind: mail, Name: "inbox", Weak: true})
 	})
 	blocked = fact(func(f *policy.Facts) { // somebody else reads it too
@@ -204,38 +211,48 @@ func TestNextKnowsWhatStandsIn(t *testing.T) {
 		"a sheet does not count where it is not named":          {facts(password, phone, sheet), policy.Second, "phone"},
 		"nor does one of its codes":                             {facts(password, phone, sheet, scratched), policy.Second, "phone"},
 		"a pass stands in, though no rule names it":             {facts(gives, password, phone, pass), policy.Second, "phone pass"},
-		"and opens":                                                {facts(gives, password, phone, passed), policy.Nothing, ""},
-		"even where a second step is required":                     {facts(gives, required, password, phone, passed), policy.Nothing, ""},
-		"not where passes are not given":                           {facts(password, phone, pass, passed), policy.Second, "phone"},
-		"not after a mailed code alone":                            {facts(gives, counts(app, mail), mailed, phone, pass), policy.Second, "phone"},
-		"nor with one":                                             {facts(gives, passed, phone), policy.Second, "phone"},
-		"nor beside one":                                           {facts(gives, counts(app, mail), mailed, passed, phone), policy.Second, "phone"},
-		"nor beside another that was given":                        {facts(gives, passed, reached, phone), policy.Second, "phone"},
-		"a pass for somebody without factors asks nothing":         {facts(gives, password, pass), policy.Nothing, ""},
-		"after a reset, the password alone opens nothing":          {facts(gives, password, resetPass), policy.Second, "pass"},
-		"nor sets anything up where that is required":              {facts(gives, required, password, resetPass), policy.Second, "pass"},
-		"with the pass it opens":                                   {facts(gives, password, passed), policy.Nothing, ""},
-		"with the pass something is set up where that is required": {facts(gives, required, password, passed), policy.Enrolling, ""},
-		"a mailed code stands in for no pass of a reset":           {facts(mayGive(given, mail), password, resetPass, address), policy.Second, "pass"},
-		"nor for one that lapsed":                                  {facts(mayGive(given, mail), password, lapsed, address), policy.Blocked, ""},
-		"a pass that lapsed is replaced by nothing":                {facts(gives, password, lapsed), policy.Blocked, ""},
-		"nor where a second step is required":                      {facts(gives, required, password, lapsed), policy.Blocked, ""},
-		"a code to the address of the account stands in":           {facts(mails, password, phone, address), policy.Second, "phone address"},
-		"and opens, by its own":                                    {facts(mails, password, phone, address, reached), policy.Nothing, ""},
-		"but is none where one is required":                        {facts(mails, required, password, address), policy.Enrolling, ""},
-		"not after a mailed code alone, as the same mailbox":       {facts(mails, counts(app, mail), mailed, hasPassword, phone, address), policy.Second, "phone"},
-		"nor after a password that came by the same mailbox":       {facts(mails, newPassword, phone, address), policy.Second, "phone"},
-		"nor with a code that came there all the same":             {facts(mails, newPassword, phone, address, reached), policy.Second, "phone"},
-		"nor with one to an address that was proved":               {facts(counts(app, mail), newPassword, phone, inbox, mailed), policy.Second, "phone"},
-		"a password that came by mail is one to everything else":   {facts(newPassword, phone, code), policy.Nothing, ""},
-		"and to a mailed code, for who has nothing better":         {facts(counts(mail), newPassword, inbox, mailed), policy.Nothing, ""},
-		"a trusted browser skips the second step":                  {facts(trust(30), password, phone), policy.Nothing, ""},
-		"where it is required, too":                                {facts(trust(30), required, password, phone), policy.Nothing, ""},
-		"not where browsers are not trusted":                       {facts(trust(0), password, phone), policy.Second, "phone"},
-		"nor after a mailed code alone":                            {facts(trust(30), counts(app, mail), mailed, phone), policy.Second, "phone"},
-		"nor in place of what must be set up":                      {facts(trust(30), required, password), policy.Enrolling, ""},
-		"nor of what is blocked":                                   {facts(trust(30), counts(app, mail), password, blocked), policy.Blocked, ""},
-		"nor for somebody disabled":                                {facts(trust(30), disabled, password, phone), policy.Denied, ""},
+		"and opens":                                                 {facts(gives, password, phone, passed), policy.Nothing, ""},
+		"even where a second step is required":                      {facts(gives, required, password, phone, passed), policy.Nothing, ""},
+		"not where passes are not given":                            {facts(password, phone, pass, passed), policy.Second, "phone"},
+		"not after a mailed code alone":                             {facts(gives, counts(app, mail), mailed, phone, pass), policy.Second, "phone"},
+		"nor with one":                                              {facts(gives, passed, phone), policy.Second, "phone"},
+		"nor beside one":                                            {facts(gives, counts(app, mail), mailed, passed, phone), policy.Second, "phone"},
+		"nor beside another that was given":                         {facts(gives, passed, reached, phone), policy.Second, "phone"},
+		"a pass for somebody without factors asks nothing":          {facts(gives, password, pass), policy.Nothing, ""},
+		"after a reset, the password alone opens nothing":           {facts(gives, password, resetPass), policy.Second, "pass"},
+		"nor sets anything up where that is required":               {facts(gives, required, password, resetPass), policy.Second, "pass"},
+		"with the pass another second step is set up":               {facts(gives, password, passed), policy.Enrolling, ""},
+		"where one is required, too":                                {facts(gives, required, password, passed), policy.Enrolling, ""},
+		"whatever is there of a grace period":                       {facts(gives, required, grace(7), password, passed), policy.Enrolling, ""},
+		"where nothing can be set up it opens":                      {facts(gives, counts(key), closed(key), password, passed), policy.Nothing, ""},
+		"and does so where MFA is off":                              {facts(gives, off, password, passed), policy.Nothing, ""},
+		"a pass that lapsed keeps shut where nothing can be set up": {facts(gives, counts(key), closed(key), password, lapsed), policy.Blocked, ""},
+		"a pass by mail is nothing beside a password by mail":       {facts(gives, newPassword, mailedPass), policy.Blocked, ""},
+		"in either order":                                           {facts(gives, newPassword, mailedPass, passedByMail), policy.Blocked, ""},
+		"beside another password it leads on":                       {facts(gives, password, passedByMail), policy.Enrolling, ""},
+		"a pass by hand is one beside a password by mail":           {facts(gives, newPassword, resetPass), policy.Second, "pass"},
+		"a password by mail sets nothing up past a mailed code":     {facts(counts(app, mail), newPassword, inbox, tabletBlocked), policy.Blocked, ""},
+		"but what counts no more is nothing better":                 {facts(counts(mail), newPassword, inbox, phone), policy.Second, "inbox"},
+		"a mailed code stands in for no pass of a reset":            {facts(mayGive(given, mail), password, resetPass, address), policy.Second, "pass"},
+		"nor for one that lapsed":                                   {facts(mayGive(given, mail), password, lapsed, address), policy.Blocked, ""},
+		"a pass that lapsed is replaced by nothing":                 {facts(gives, password, lapsed), policy.Blocked, ""},
+		"nor where a second step is required":                       {facts(gives, required, password, lapsed), policy.Blocked, ""},
+		"a code to the address of the account stands in":            {facts(mails, password, phone, address), policy.Second, "phone address"},
+		"and opens, by its own":                                     {facts(mails, password, phone, address, reached), policy.Nothing, ""},
+		"but is none where one is required":                         {facts(mails, required, password, address), policy.Enrolling, ""},
+		"not after a mailed code alone, as the same mailbox":        {facts(mails, counts(app, mail), mailed, hasPassword, phone, address), policy.Second, "phone"},
+		"nor after a password that came by the same mailbox":        {facts(mails, newPassword, phone, address), policy.Second, "phone"},
+		"nor with a code that came there all the same":              {facts(mails, newPassword, phone, address, reached), policy.Second, "phone"},
+		"nor with one to an address that was proved":                {facts(counts(app, mail), newPassword, phone, inbox, mailed), policy.Second, "phone"},
+		"a password that came by mail is one to everything else":    {facts(newPassword, phone, code), policy.Nothing, ""},
+		"and to a mailed code, for who has nothing better":          {facts(counts(mail), newPassword, inbox, mailed), policy.Nothing, ""},
+		"a trusted browser skips the second step":                   {facts(trust(30), password, phone), policy.Nothing, ""},
+		"where it is required, too":                                 {facts(trust(30), required, password, phone), policy.Nothing, ""},
+		"not where browsers are not trusted":                        {facts(trust(0), password, phone), policy.Second, "phone"},
+		"nor after a mailed code alone":                             {facts(trust(30), counts(app, mail), mailed, phone), policy.Second, "phone"},
+		"nor in place of what must be set up":                       {facts(trust(30), required, password), policy.Enrolling, ""},
+		"nor of what is blocked":                                    {facts(trust(30), counts(app, mail), password, blocked), policy.Blocked, ""},
+		"nor for somebody disabled":                                 {facts(trust(30), disabled, password, phone), policy.Denied, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := policy.Next(c.facts)

@@ -29,6 +29,10 @@ func (r *Recovery) ResetMFA(ctx context.Context, tx auth.Tx, u auth.User, reason
 	if err := r.Revoker.RevokeOthers(ctx, tx, u.ID, ""); err != nil { // first: it locks the person's row
 		return Issued{}, err
 	}
+	before, err := r.begun(ctx, tx, u)
+	if err != nil {
+		return Issued{}, err
+	}
 	for _, f := range r.Roster.Second() {
 		if one, ok := f.(auth.Resetter); ok {
 			if err := one.Reset(ctx, tx, u.ID); err != nil {
@@ -45,16 +49,16 @@ func (r *Recovery) ResetMFA(ctx context.Context, tx auth.Tx, u auth.User, reason
 	if err := r.Trail.Record(ctx, tx, auth.Event{Kind: auth.MFAReset, User: u.ID, Detail: map[string]string{"reason": reason}}); err != nil {
 		return Issued{}, err
 	}
-	u, err := r.Users.Get(ctx, tx, u.ID)
-	if err != nil {
+	if u, err = r.Users.Get(ctx, tx, u.ID); err != nil {
 		return Issued{}, err
 	}
 	f, err := r.begun(ctx, tx, u)
-	if err != nil || !takes(f, auth.Full) {
+	if err != nil || policy.Next(before).Need == policy.Nothing || !takes(f, auth.Full) { // the password was and is enough
 		return Issued{}, err
 	}
-	pass, err := r.Passes.Bind(ctx, tx, u.ID)
-	if err != nil || !r.Outbox.Has(notify.Email) {
+	byMail := r.Outbox.Has(notify.Email)
+	pass, err := r.Passes.Bind(ctx, tx, u.ID, byMail)
+	if err != nil || !byMail {
 		return Issued{Pass: pass}, err
 	}
 	to, err := r.mail(ctx, tx, u, pass)

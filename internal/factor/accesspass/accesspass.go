@@ -4,7 +4,8 @@
 // is kept as a MAC, belongs to one person, who has one at a time, and works once. It opens, but it steps up to nothing.
 //
 // A pass that is left by a reset binds the account (A3): the password alone neither opens it nor sets anything up before
-// the pass was used. Once its time is over the account stays shut, until an administrator helps again.
+// somebody came in by the pass. Once its time is over the account stays shut, until an administrator helps again. One that
+// went out by mail is worth what a mailed code is: nothing beside a password that came by mail, too.
 package accesspass
 
 import (
@@ -50,19 +51,19 @@ const Bound = 72 * time.Hour
 
 // Give makes a pass; the one before is dead then. An account that is bound to one is bound to this one.
 func (p *Passes) Give(ctx context.Context, tx auth.Tx, u auth.UserID, life time.Duration) (Pass, error) {
-	return p.issue(ctx, tx, u, life, false)
+	return p.issue(ctx, tx, row{user: u}, life)
 }
 
-// Bind makes a pass without which an account that was reset opens no more.
-func (p *Passes) Bind(ctx context.Context, tx auth.Tx, u auth.UserID) (Pass, error) {
-	return p.issue(ctx, tx, u, Bound, true)
+// Bind makes a pass without which an account that was reset opens no more; mailed says that it goes out by mail.
+func (p *Passes) Bind(ctx context.Context, tx auth.Tx, u auth.UserID, mailed bool) (Pass, error) {
+	return p.issue(ctx, tx, row{user: u, binding: true, mailed: mailed}, Bound)
 }
 
-func (p *Passes) issue(ctx context.Context, tx auth.Tx, u auth.UserID, life time.Duration, binding bool) (Pass, error) {
-	now, code := p.Clock(), newCode()
-	until := now.Add(life)
-	err := p.put(ctx, tx, row{id: auth.EnrolmentID(secret.NewID()), user: u, mac: p.mac(code), binding: binding, added: now, expires: until})
-	return Pass{group(code), until}, err
+func (p *Passes) issue(ctx context.Context, tx auth.Tx, r row, life time.Duration) (Pass, error) {
+	code := newCode()
+	r.id, r.mac, r.added = auth.EnrolmentID(secret.NewID()), p.mac(code), p.Clock()
+	r.expires = r.added.Add(life)
+	return Pass{group(code), r.expires}, p.put(ctx, tx, r)
 }
 
 // Enrolments is the pass that somebody has. One that binds is there even when it works no more.
@@ -74,7 +75,7 @@ func (p *Passes) Enrolments(ctx context.Context, from auth.Reader, u auth.UserID
 	if err != nil {
 		return nil, err
 	}
-	e := auth.Enrolment{ID: r.id, Kind: Kind, Name: "Access pass", Added: r.added, Standing: auth.Spare, Given: true, Last: true}
+	e := auth.Enrolment{ID: r.id, Kind: Kind, Name: "Access pass", Added: r.added, Standing: auth.Spare, Weak: r.mailed, Given: true, Last: true}
 	if r.binding {
 		e.Standing = auth.Full
 	}
@@ -99,11 +100,11 @@ func (p *Passes) Verify(ctx context.Context, a auth.Attempt, response auth.Secre
 		return nil, auth.ErrWrong
 	case err != nil:
 		return nil, err
-	case !r.lives(now) || !hmac.Equal(r.mac, p.mac(code)):
+	case !r.lives(now) || now.Sub(r.used) < inHand || !hmac.Equal(r.mac, p.mac(code)):
 		return nil, auth.ErrWrong
 	}
 	return func(ctx context.Context, tx auth.Tx) (auth.Proof, error) {
-		return auth.Proof{Kind: Kind, Enrolment: r.id, AMR: "otp", Level: auth.OneFactor, Given: true, At: now}, p.spend(ctx, tx, r.id)
+		return auth.Proof{Kind: Kind, Enrolment: r.id, AMR: "otp", Level: auth.OneFactor, Weak: r.mailed, Given: true, At: now}, p.spend(ctx, tx, r)
 	}, nil
 }
 

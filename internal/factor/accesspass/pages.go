@@ -2,6 +2,7 @@ package accesspass
 
 import (
 	"context"
+	"crypto/hmac"
 	"embed"
 	"time"
 
@@ -31,17 +32,28 @@ func (p *Passes) Prompt() *web.Prompt {
 	}
 }
 
-// Filled is web.Filler: the browser may have come by a link.
+// Filled is web.Filler: the browser may have come by a link, with the pass of the person who signs in.
 func (p *Passes) Filled(ctx context.Context, _ []auth.Enrolment) web.Part {
-	code, err := parse(visit.Of(ctx).Cookie(visit.PassCookie))
+	v := visit.Of(ctx)
+	code, err := parse(v.Cookie(visit.PassCookie))
 	if err != nil {
+		return part("fields", "")
+	}
+	if r, err := p.of(ctx, p.DB, v.Person().ID); err != nil || !hmac.Equal(r.mac, p.mac(code)) {
 		return part("fields", "")
 	}
 	return part("fields", string(group(code)))
 }
 
-// Arrived is signin.Arriver: what a link left in the browser has served.
-func (p *Passes) Arrived(ctx context.Context, _ auth.Tx, _ auth.Session) (visit.Cookies, error) {
+// Arrived is signin.Arriver: the pass has served, and so has what a link left in the browser.
+func (p *Passes) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) (visit.Cookies, error) {
+	for _, proof := range began.Proofs {
+		if proof.Kind == Kind {
+			if err := p.served(ctx, tx, proof.Enrolment); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if visit.Of(ctx).Cookie(visit.PassCookie) == "" {
 		return nil, nil
 	}
