@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,6 +93,7 @@ func (t *TOTP) enrol(at string, guard visit.Guard, page *web.Page, from, then st
 type (
 	List struct {
 		Authenticators []Authenticator `json:"authenticators"`
+		Counts         bool            `json:"-"` // else what there is can be removed, and nothing added
 	}
 	Authenticator struct {
 		ID       auth.EnrolmentID `json:"id"`
@@ -122,14 +124,22 @@ type (
 
 func (t *TOTP) list(ctx context.Context, _ web.None) (List, error) {
 	all, err := t.all(ctx, t.DB, visit.Of(ctx).Session.User.ID)
-	shown := List{make([]Authenticator, len(all))}
+	shown := List{make([]Authenticator, len(all)), t.counts()}
 	for i, a := range all {
 		shown.Authenticators[i] = Authenticator{a.id, a.name, a.added, a.lastUsed}
 	}
 	return shown, err
 }
 
+// errClosed is for an authenticator that would sign nobody in, and could ask its person for another factor instead.
+var errClosed = auth.ConflictError{Code: "totp-closed", Why: "Authenticator apps are not used here."}
+
+func (t *TOTP) counts() bool { return slices.Contains(t.Roster.Rules().Factors, Kind) }
+
 func (t *TOTP) start(ctx context.Context, _ web.None) (Waiting, error) {
+	if !t.counts() {
+		return Waiting{}, errClosed
+	}
 	v := visit.Of(ctx)
 	who := v.Person()
 	id := auth.EnrolmentID(secret.NewID())
@@ -164,6 +174,9 @@ func (t *TOTP) setup(a authenticator, who auth.User) (Waiting, error) {
 }
 
 func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) (Confirmed, error) {
+	if !t.counts() { // no more
+		return Confirmed{}, errClosed
+	}
 	code, err := parseCode(in.Code)
 	if err != nil {
 		return Confirmed{}, err
