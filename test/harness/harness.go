@@ -177,6 +177,9 @@ func (s *Server) configPath() string { return filepath.Join(s.Data, "sallyport.t
 
 func (s *Server) env() []string {
 	env := []string{"SALLYPORT_METRICS_LISTEN=off", "SALLYPORT_DATA=" + s.Data}
+	if s.options.Config != "" { // which names another address
+		env = append(env, "SALLYPORT_URL="+s.URL)
+	}
 	if s.options.Database != "" {
 		env = append(env, "SALLYPORT_DATABASE="+s.options.Database)
 	}
