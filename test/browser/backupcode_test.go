@@ -160,7 +160,7 @@ func (b *tab) sheet() (codes []string) {
 		}
 		at += i
 	}
-	if !strings.Contains(text, email) {
+	if !strings.Contains(text, b.login) {
 		b.Errorf("the file does not say whose it is: %s", text)
 	}
 	b.print(codes)
@@ -194,7 +194,7 @@ func (b *tab) print(codes []string) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: features})
 	b.shot("printed")
 	text := eval[string](b, `return document.body.innerText`)
-	for _, want := range append([]string{"Sallyport · " + email, time.Now().UTC().Format("2 January 2006"), b.origin, "Cross out what you have used"}, codes...) {
+	for _, want := range append([]string{b.site + " · " + b.login, time.Now().UTC().Format("2 January 2006"), b.origin, "Cross out what you have used"}, codes...) {
 		if !strings.Contains(text, want) {
 			b.Errorf("no %q on paper: %s", want, text)
 		}

@@ -62,7 +62,7 @@ func (b *tab) namePasskey(name string) {
 func (b *tab) signOut() {
 	b.Helper()
 	b.follow("Sign out")
-	b.title("Sign in to Sallyport")
+	b.title("Sign in to " + b.site)
 }
 
 func (b *tab) lacks(name string) {

@@ -82,7 +82,7 @@ func (b *tab) scan() *app {
 	}
 	uri, err := url.Parse(strings.TrimSpace(string(out)))
 	b.must(err)
-	if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Query().Get("issuer") != "Sallyport" || uri.Path != "/Sallyport:"+email {
+	if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Query().Get("issuer") != b.site || uri.Path != "/"+b.site+":"+b.login {
 		b.Errorf("the QR code says %s", uri)
 	}
 	typed := eval[string](b, `return document.getElementById('secret').textContent.replace(/\s/g, '')`)
@@ -108,8 +108,8 @@ func (b *tab) createOwner(s *harness.Server) {
 // signIn is the first step, from the sign-in page.
 func (b *tab) signIn(password string) {
 	b.Helper()
-	b.title("Sign in to Sallyport")
-	b.fill("Email", email)
+	b.title("Sign in to " + b.site)
+	b.fill("Email", b.login)
 	b.fill("Password", password)
 	b.follow("Sign in")
 }

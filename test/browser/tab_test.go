@@ -100,6 +100,8 @@ type tab struct {
 	*testing.T
 	ctx    context.Context
 	origin string
+	site   string // its name
+	login  string
 	look   look
 	label  string // of screenshots
 	script bool
@@ -112,7 +114,7 @@ type tab struct {
 // open starts a browser window that nobody has used, at a server.
 func open(t *testing.T, origin string, l look, label string) *tab {
 	t.Helper()
-	b := &tab{T: t, origin: origin, look: l, label: label, script: true}
+	b := &tab{T: t, origin: origin, site: "Sallyport", login: email, look: l, label: label, script: true}
 	ctx, stop := chromedp.NewContext(running(t), chromedp.WithNewBrowserContext(), chromedp.WithListener(b.listen))
 	t.Cleanup(stop)
 	t.Cleanup(func() { b.quiet("at the end") })
