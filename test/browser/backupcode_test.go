@@ -64,7 +64,10 @@ func TestBackupCodes(t *testing.T) {
 			b.title("Profile")
 			b.follow("Security")
 			b.see("9 of 10", "Signed in with password and backup code")
-			for _, code := range codes[1:7] {
+			for i, code := range codes[1:7] {
+				if i > 0 {
+					b.title("Profile") // past the page where the one before ended
+				}
 				b.byCode(strings.ToLower(strings.ReplaceAll(code, "-", "")), false)
 			}
 			b.title("Only 3 backup codes are left")
