@@ -158,6 +158,24 @@ func TestNamesThatNobodyHasUseUpNothing(t *testing.T) {
 	}
 }
 
+// S10, C10: once the budget of all is used up, nobody hears from that who has an account.
+func TestAnEmptyBudgetTellsNothingOfAnAccount(t *testing.T) {
+	w := inSQLite(t, coded, byMail, func(c *config.Config) { c.Mail.PerHour = 2 })
+	ask := func(login string) answer { return w.browser().api("POST", "/signin/mailed", "login", login) }
+	for _, name := range []string{"ann", "bob", "carl"} {
+		w.add(t, name+"@example.com", password)
+	}
+	ask("ann@example.com")
+	ask("bob@example.com")
+	real, made := ask("carl@example.com"), ask("nobody@example.com")
+	if real.status != made.status || len(real.cookies) != len(made.cookies) || real.status != 200 {
+		t.Error("Carl: ", real, "nobody: ", made)
+	}
+	if w.sent(t, "carl@example.com") != 0 {
+		t.Error("the budget was not used up")
+	}
+}
+
 // C10: nor from those behind the same address.
 func TestAGuestDoesNotStopTheOffice(t *testing.T) {
 	w := inSQLite(t, coded, byMail)

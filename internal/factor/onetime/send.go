@@ -91,6 +91,14 @@ func (c *Codes) send(ctx context.Context, tx auth.Tx, in web.Thread, kind auth.K
 	if err := c.Throttle.Spend(ctx, tx, c.purses(ctx, in, kind, to)...); err != nil {
 		return err
 	}
+	if in.Purpose == toOpen {
+		var used auth.ThrottledError
+		if err := c.Throttle.Spend(ctx, tx, c.opening(in)); errors.As(err, &used) { // to say so would tell who exists
+			in.User, to = auth.User{}, ""
+		} else if err != nil {
+			return err
+		}
+	}
 	code := newCode(kind)
 	s := sent{id: secret.NewID(), user: in.User.ID, epoch: in.User.Epoch, thread: in.ID, purpose: in.Purpose, kind: kind, destination: to, key: key(kind, to),
 		message: secret.NewID(), sends: before.sends + 1, at: now, expires: earlier(now.Add(lifetime[kind]), in.Until)}
@@ -118,11 +126,7 @@ func (c *Codes) purses(ctx context.Context, in web.Thread, kind auth.Kind, to st
 		if from.IsValid() {
 			some = append(some, throttle.PerHour("open-from", 30).For(throttle.Client(from)))
 		}
-		all := throttle.PerHour("open-all", c.Rules.Email)
-		if in.User.ID == "" { // nobody's costs nothing but as much time
-			all = throttle.PerHour("open-nobody", 1e6)
-		}
-		return append(some, all.For(""))
+		return some
 	}
 	of := "send-" + string(kind)
 	some := []throttle.Purse{
@@ -140,6 +144,14 @@ func (c *Codes) purses(ctx context.Context, in web.Thread, kind auth.Kind, to st
 		some = append(some, throttle.PerHour(of+"-prefix", 20).For(c.subject(to[:max(0, len(to)-4)])))
 	}
 	return some
+}
+
+// opening is the budget of all codes that begin a sign-in. Nobody's costs nothing but as much time.
+func (c *Codes) opening(in web.Thread) throttle.Purse {
+	if in.User.ID == "" {
+		return throttle.PerHour("open-nobody", 1e6).For("")
+	}
+	return throttle.PerHour("open-all", c.Rules.Email).For("")
 }
 
 // breaker is the budget of all codes by one channel, but for those that anybody can ask for.
