@@ -258,8 +258,7 @@ func (b *tab) removeAll() {
 	b.Helper()
 	b.press("Remove Pixel 9")
 	b.title("Confirm it’s you")
-	b.fill("Password", password) // the session has both
-	b.press("Continue")
+	b.press("Continue with Passkey")
 	for _, name := range []string{"Pixel 9", "Tablet", "MacBook", "Blue key"} {
 		b.title("Remove “" + name + "”?")
 		if name == "Blue key" {
