@@ -11,9 +11,6 @@ package accesspass
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
-	"encoding/base32"
-	"strings"
 	"time"
 
 	"sallyport/internal/auth"
@@ -60,7 +57,7 @@ func (p *Passes) Bind(ctx context.Context, tx auth.Tx, u auth.UserID, mailed boo
 }
 
 func (p *Passes) issue(ctx context.Context, tx auth.Tx, r row, life time.Duration) (Pass, error) {
-	code := newCode()
+	code := secret.NewLetters(length)
 	r.id, r.mac, r.added = auth.EnrolmentID(secret.NewID()), p.mac(code), p.Clock()
 	r.expires = r.added.Add(life)
 	return Pass{group(code), r.expires}, p.put(ctx, tx, r)
@@ -122,57 +119,19 @@ func (p *Passes) Reset(ctx context.Context, tx auth.Tx, u auth.UserID) error {
 // mac is how a pass is stored. It does not depend on the person: a link holds nothing else to find it by.
 func (p *Passes) mac(code string) []byte { return p.Keys.MAC("access pass", []byte(code)) }
 
-// alphabet is Crockford's: no letter looks like a digit, and none makes a word of it. https://www.crockford.com/base32.html
-const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-var letters = base32.NewEncoding(alphabet).WithPadding(base32.NoPadding)
-
-const (
-	entropy = 10 // bytes
-	length  = 16
-)
-
-func newCode() string {
-	var b [entropy]byte
-	rand.Read(b[:]) // never fails
-	return letters.EncodeToString(b[:])
-}
+// length of a pass: 80 bits.
+const length = 16
 
 // group is a pass as people read it aloud.
 func group(code string) auth.Secret {
 	return auth.Secret(code[:4] + "-" + code[4:8] + "-" + code[8:12] + "-" + code[12:])
 }
 
-// longest is more than anybody types of a pass.
-const longest = 64
-
-// parse takes a pass as people type it: in any case, with spaces or hyphens anywhere, O for 0, and I or L for 1.
+// parse takes a pass as people type it.
 func parse(typed auth.Secret) (string, error) {
-	wrong := auth.InvalidError{Field: "code", Why: "must have 16 letters and digits"}
-	if len(typed) > longest {
-		return "", wrong
+	code := secret.ReadLetters(typed, length)
+	if code == "" {
+		return "", auth.InvalidError{Field: "code", Why: "must have 16 letters and digits"}
 	}
-	var b strings.Builder
-	for _, c := range []byte(typed) {
-		switch {
-		case c == ' ' || c == '-' || c == '\t' || c == '\r' || c == '\n':
-			continue
-		case 'a' <= c && c <= 'z':
-			c -= 'a' - 'A'
-		}
-		switch c {
-		case 'O':
-			c = '0'
-		case 'I', 'L':
-			c = '1'
-		}
-		if strings.IndexByte(alphabet, c) < 0 {
-			return "", wrong
-		}
-		b.WriteByte(c)
-	}
-	if b.Len() != length {
-		return "", wrong
-	}
-	return b.String(), nil
+	return code, nil
 }

@@ -20,7 +20,7 @@ var part = web.Parts(files, "parts.html")
 func (p *Passes) Prompt() *web.Prompt {
 	return &web.Prompt{
 		Reply: web.Reply{
-			Field: "code", Max: longest, Doc: "16 letters and digits; case, spaces and hyphens are ignored",
+			Field: "code", Max: 64, Doc: "16 letters and digits; case, spaces and hyphens are ignored",
 			Words: web.Words{auth.ErrWrong: {ID: "accesspass.wrong", Field: "code",
 				Text: "This access pass is not right, or it does not work any more. Ask for another one."}},
 			Check: func(s auth.Secret) error { _, err := parse(s); return err },

@@ -7,10 +7,8 @@ package backupcode
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"sallyport/internal/audit"
@@ -118,21 +116,13 @@ func (c *Codes) mac(u auth.UserID, sheet auth.EnrolmentID, code string) []byte {
 	return c.Keys.MAC("backup code", []byte(strconv.Quote(string(u))+strconv.Quote(string(sheet))+code))
 }
 
-// alphabet is Crockford's base32: no I, L, O and U, which are misread.
-const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
 // size of a code: 65 bits.
 const size = 13
 
-// draw makes the codes of a sheet. Each byte gives five even bits.
+// draw makes the codes of a sheet.
 func draw() (codes []string) {
 	for range inSheet {
-		b := make([]byte, size)
-		rand.Read(b) // never fails
-		for i := range b {
-			b[i] = alphabet[b[i]%32]
-		}
-		codes = append(codes, string(b))
+		codes = append(codes, secret.NewLetters(size))
 	}
 	return codes
 }
@@ -140,29 +130,11 @@ func draw() (codes []string) {
 // grouped is a code as it is printed: XXXX-XXXX-XXXXX.
 func grouped(code string) string { return code[:4] + "-" + code[4:8] + "-" + code[8:] }
 
-// parse reads a code as people type it: in any case, with spaces and hyphens, with the letters that look like digits.
+// parse reads a code as people type it.
 func parse(s auth.Secret) (string, error) {
-	code := make([]byte, 0, size)
-	for i := range len(s) {
-		switch ch := s[i]; {
-		case ch == ' ' || ch == '-':
-			continue
-		case len(code) == size:
-			return "", errShape
-		case 'a' <= ch && ch <= 'z':
-			code = append(code, ch-'a'+'A')
-		default:
-			code = append(code, ch)
-		}
+	code := secret.ReadLetters(s, size)
+	if code == "" {
+		return "", auth.InvalidError{Field: "code", Why: "must have 13 letters and digits, as on your sheet"}
 	}
-	text := lookalikes.Replace(string(code))
-	if len(text) != size || strings.Trim(text, alphabet) != "" {
-		return "", errShape
-	}
-	return text, nil
+	return code, nil
 }
-
-var (
-	errShape   = auth.InvalidError{Field: "code", Why: "must have 13 letters and digits, as on your sheet"}
-	lookalikes = strings.NewReplacer("I", "1", "L", "1", "O", "0")
-)

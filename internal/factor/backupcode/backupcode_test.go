@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/factor/factortest"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
+	"sallyport/internal/secret"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
@@ -107,8 +108,8 @@ func TestACodeIsReadAsPeopleTypeIt(t *testing.T) {
 		"7K3M_Q9XT_2HWPB":                  "",
 		"7K3M-Q9XT-2HWP!":                  "",
 		"7K3M-Q9XT-2HWP\x00":               "",
-		"7K3M-Q9XT-2HWPB\n":                "",
-		"7K3M\tQ9XT\t2HWPB":                "",
+		"7K3M-Q9XT-2HWPB\n":                "7K3MQ9XT2HWPB",
+		"7K3M\tQ9XT\t2HWPB":                "7K3MQ9XT2HWPB",
 		"ſK3MQ9XT2HWP":                     "", // folds to S
 		"\u212a3MQ9XT2HWP":                 "", // the sign for kelvin folds to K
 		"７K3MQ9XT2HWPB":                    "",
@@ -128,7 +129,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("oil")
 	f.Fuzz(func(t *testing.T, typed string) {
 		code, err := parse(auth.Secret(typed))
-		if err != nil && code != "" || err == nil && (len(code) != size || strings.Trim(code, alphabet) != "") {
+		if err != nil && code != "" || err == nil && (secret.ReadLetters(auth.Secret(code), size) != code) {
 			t.Fatalf("%q: %q, %v", typed, code, err)
 		}
 		if again, err2 := parse(auth.Secret(code)); err == nil && (again != code || err2 != nil) {

@@ -2,7 +2,6 @@ package onetime
 
 import (
 	"crypto/rand"
-	"encoding/base32"
 	"fmt"
 	"math/big"
 	"strings"
@@ -10,13 +9,11 @@ import (
 	"unicode/utf8"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/secret"
 )
 
 // lifetime of a code. Source: security.md, "Codes".
 var lifetime = map[auth.Kind]time.Duration{Email: 10 * time.Minute, SMS: 5 * time.Minute}
-
-// crockford has no letters that look like digits: https://www.crockford.com/base32.html
-var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
 // newCode is 6 digits for SMS, 8 characters (40 bits) for mail.
 func newCode(kind auth.Kind) string {
@@ -24,9 +21,7 @@ func newCode(kind auth.Kind) string {
 		n, _ := rand.Int(rand.Reader, big.NewInt(1e6)) // never fails
 		return fmt.Sprintf("%06d", n)
 	}
-	b := make([]byte, 5)
-	rand.Read(b) // never fails
-	return crockford.EncodeToString(b)
+	return secret.NewLetters(8)
 }
 
 // shown is a code as people read it.
@@ -40,12 +35,11 @@ func shown(kind auth.Kind, code string) string {
 // parse tells by its shape which channel a code came by. Case, spaces and hyphens do not matter, nor letters that look
 // like digits.
 func parse(response auth.Secret) (auth.Kind, string, error) {
-	code := strings.NewReplacer(" ", "", "-", "").Replace(strings.ToUpper(string(response)))
+	code := strings.NewReplacer(" ", "", "-", "").Replace(string(response))
 	if len(code) == 6 && strings.Trim(code, "0123456789") == "" {
 		return SMS, code, nil
 	}
-	code = strings.NewReplacer("O", "0", "I", "1", "L", "1").Replace(code)
-	if b, err := crockford.DecodeString(code); err != nil || len(b) != 5 || len(code) != 8 {
+	if code = secret.ReadLetters(response, 8); code == "" {
 		return "", "", auth.InvalidError{Field: "code", Why: "must have the 6 digits or 8 characters that we sent"}
 	}
 	return Email, code, nil
