@@ -67,14 +67,7 @@ func TestTrustEndsWithAnyChangeOfTheAccount(t *testing.T) {
 			}
 		},
 		"a second step that an administrator requires": func(t tester, b *browser, u auth.User) {
-			if err := b.w.DB.Tx(visitless, func(tx auth.Tx) error {
-				if err := b.w.Users.SetMethod(visitless, tx, u.ID, auth.MustHaveOne); err != nil {
-					return err
-				}
-				return b.w.Trail.Record(visitless, tx, auth.Event{Kind: auth.MethodSet, User: u.ID})
-			}); err != nil {
-				t.Fatalf("%v", err)
-			}
+			b.w.requires(t, u.ID, auth.MustHaveOne)
 		},
 		"an administrator's reset": func(t tester, b *browser, u auth.User) {
 			b.w.resetMFA(t, u.ID)
@@ -102,6 +95,40 @@ func TestTrustEndsWithAnyChangeOfTheAccount(t *testing.T) {
 			}, coded)
 		})
 	}
+}
+
+// requires is an administrator who chooses somebody's second step.
+func (w *world) requires(t tester, u auth.UserID, m auth.Method) {
+	t.Helper()
+	if err := w.DB.Tx(visitless, func(tx auth.Tx) error {
+		if err := w.Users.SetMethod(visitless, tx, u, m); err != nil {
+			return err
+		}
+		return w.Trail.Record(visitless, tx, auth.Event{Kind: auth.MethodSet, User: u})
+	}); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// R1, R4: it ends what was offered before it, too, and of that person only.
+func TestAnOfferOfTrustEndsWithTheAdministratorsChoice(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u, key := w.withPhoneApp(t, annsLogin)
+		_, bobs := w.withPhoneApp(t, "bob@example.com")
+		b, bob := w.browser(), w.browser()
+		b.arrive(t, annsLogin, key)
+		bob.arrive(t, "bob@example.com", bobs)
+		w.requires(t, u.ID, auth.ByEmail)
+		if a := b.api("GET", landing); a.fields["offered"] != false {
+			t.Error(a)
+		}
+		if a := b.trusts(); a.status != 403 || b.has(trustCookie) || w.count(t, "trusted_browsers") != 0 {
+			t.Error(a)
+		}
+		if a := bob.trusts(); a.status != 200 {
+			t.Error("somebody else's offer: ", a)
+		}
+	}, coded)
 }
 
 // R4: what changes nothing of that ends no trust.

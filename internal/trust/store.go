@@ -158,6 +158,12 @@ func (t *Trust) decline(ctx context.Context, tx auth.Tx, now auth.Session) error
 	return err
 }
 
+// withdraw ends all offers to somebody.
+func (t *Trust) withdraw(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM trust_offers WHERE user_id = $1`, u)
+	return err
+}
+
 // Sweep removes what is over.
 func (t *Trust) Sweep(ctx context.Context) error {
 	now := db.Micros(t.Clock())

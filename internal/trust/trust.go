@@ -88,10 +88,14 @@ func (t *Trust) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to s
 	return "/signin/done?" + url.Values{"return_to": {to}}.Encode(), t.offer(ctx, tx, began)
 }
 
-// Happened is auth.Watcher. What an administrator chose for somebody begins no new security epoch, and ends trust (R4).
+// Happened is auth.Watcher. What an administrator chose for somebody begins no new security epoch, and ends trust (R4),
+// also what was only offered.
 func (t *Trust) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 	if e.Kind != auth.MethodSet {
 		return nil
+	}
+	if err := t.withdraw(ctx, tx, e.User); err != nil {
+		return err
 	}
 	_, err := t.removeAll(ctx, tx, e.User)
 	return err
