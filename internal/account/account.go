@@ -228,8 +228,25 @@ func (a *Account) disable(ctx context.Context, in Response) (web.None, error) {
 	})
 }
 
+// enable changes something, or it does nothing: no fresh proof is asked for here, and a new epoch ends what others began.
 func (a *Account) enable(ctx context.Context, _ web.None) (web.None, error) {
-	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error { return a.switchMFA(ctx, tx, visit.Of(ctx).Session, false) })
+	now := visit.Of(ctx).Session
+	return web.None{}, a.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := a.Users.Lock(ctx, tx, now.User.ID); err != nil {
+			return err
+		}
+		f, err := a.facts(ctx, tx)
+		quiet := func(e auth.Enrolment) bool { return e.Standing == auth.Quiet }
+		switch {
+		case err != nil:
+			return err
+		case f.User.Frozen.After(f.Now):
+			return auth.Frozen(f.User.Frozen)
+		case !f.User.MFAOff && !slices.ContainsFunc(f.Enrolled, quiet):
+			return nil
+		}
+		return a.switchMFA(ctx, tx, now, false)
+	})
 }
 
 func (a *Account) switchMFA(ctx context.Context, tx auth.Tx, now auth.Session, off bool) error {

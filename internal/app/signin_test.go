@@ -461,7 +461,13 @@ func TestAChangeOfCredentialsEndsEverythingElse(t *testing.T) {
 		"MFA off": func(_ *testing.T, b *browser, _ string) answer {
 			return b.api("POST", "/account/mfa/disable", "password", string(annsPassword))
 		},
-		"MFA on": func(_ *testing.T, b *browser, _ string) answer { return b.api("POST", "/account/mfa/enable") },
+		"MFA on": func(t *testing.T, b *browser, _ string) answer {
+			u := idOf(t, b.w, annsLogin)
+			if err := b.w.DB.Tx(visitless, func(tx auth.Tx) error { return b.w.Users.SwitchMFA(visitless, tx, u, true) }); err != nil { // which ends nothing by itself
+				t.Fatal(err)
+			}
+			return b.api("POST", "/account/mfa/enable")
+		},
 		"another authenticator": func(t *testing.T, b *browser, _ string) answer {
 			b.enrol(t, "/account")
 			return answer{status: 200}

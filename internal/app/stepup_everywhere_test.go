@@ -270,7 +270,7 @@ func (a answer) accepts() string {
 // harmless are the routes that change something for somebody who is signed in and ask for no fresh proof, and why.
 var harmless = map[string]string{
 	"POST /account":                      "a name",
-	"POST /account/mfa/enable":           "more is asked for then",
+	"POST /account/mfa/enable":           "more is asked for then, and where it is on already nothing happens",
 	"POST /account/totp/{id}/name":       "a name",
 	"POST /account/passkeys/{id}/name":   "a name",
 	"DELETE /session":                    "less is open then",

@@ -52,7 +52,6 @@ func TestTrustEndsWithAnyChangeOfTheAccount(t *testing.T) {
 			ok(t, b.api("POST", "/account/mfa/disable", "password", string(annsPassword)))
 			ok(t, b.api("POST", "/account/mfa/enable"))
 		},
-		"MFA on, though it is": func(t tester, b *browser, _ auth.User) { ok(t, b.api("POST", "/account/mfa/enable")) },
 		"another email": func(t tester, b *browser, _ auth.User) {
 			ok(t, b.api("POST", "/account/contact", "email", "ann@example.org"))
 		},
@@ -142,6 +141,7 @@ func TestTrustOutlivesEverythingElse(t *testing.T) {
 			return b.api("POST", "/account/contact", "email", u.Login, "language", "fi")
 		},
 		"an end of other sessions": func(_ tester, b *browser, _ auth.User) answer { return b.api("DELETE", "/account/sessions") },
+		"MFA on, though it is":     func(_ tester, b *browser, _ auth.User) answer { return b.api("POST", "/account/mfa/enable") },
 		"signing out":              func(_ tester, b *browser, _ auth.User) answer { return b.api("DELETE", "/session") },
 		"a sign-in by two steps elsewhere": func(t tester, b *browser, u auth.User) answer {
 			a := b.w.browser().signIn(t, u.Login, annsPassword, "second_factor")

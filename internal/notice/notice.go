@@ -114,7 +114,7 @@ func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error 
 // cause has budgets of its own, so that nobody can use up somebody else's.
 var (
 	perPerson  = throttle.PerHour("notice", 30)
-	perMinor   = throttle.PerHour("notice-minor", 20) // of the same 30: names, browsers
+	perMinor   = throttle.PerHour("notice-minor", 20) // of the same 30: names, browsers, MFA on
 	perOld     = throttle.PerHour("notice-old", 30)   // to an address that the account had
 	perBlocked = throttle.PerHour("notice-blocked", 30)
 	perFailure = throttle.PerHour("notice-failures", 1)
@@ -123,8 +123,11 @@ var (
 func (n *Notices) changed(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
 	l := letter{name: texts[e.Kind], to: u, kind: e.Detail["factor"], tags: whence(ctx, e), link: about(e), purses: purses(u, perPerson)}
 	l.tags["name"], l.tags["left"] = e.Detail["name"], e.Detail["left"]
-	if e.Kind == auth.FactorRenamed {
+	switch e.Kind {
+	case auth.FactorRenamed:
 		l.tags["old"], l.tags["new"], l.purses = e.Detail["old"], e.Detail["name"], purses(u, perPerson, perMinor)
+	case auth.MFAEnabled: // no fresh proof is asked for
+		l.purses = purses(u, perPerson, perMinor)
 	}
 	return n.send(ctx, tx, l)
 }
