@@ -79,7 +79,7 @@ func (a *Account) Routes() []web.Route {
 		web.On(visit.Fresh, "POST /account/mfa/disable", a.disable, web.About{
 			Does:     "Switch MFA off; factors stay, shown as inactive",
 			Then:     "/account/security",
-			Throttle: "first",
+			Throttle: "inside",
 			Asks:     &first.Reply,
 			Words:    first.Words,
 		}),
@@ -217,7 +217,7 @@ func (a *Account) disable(ctx context.Context, in Response) (web.None, error) {
 	now := visit.Of(ctx).Session
 	first := a.Roster.First()
 	attempt, claim, err := roster.Attempt(ctx, first, in.Response, func(ctx context.Context) (auth.Attempt, error) {
-		return a.Throttle.Take(ctx, now.User, throttle.FirstByAccount.For(string(now.User.ID)))
+		return a.Throttle.Take(ctx, now.User, throttle.FirstInside.For(string(now.User.ID)))
 	})
 	if err != nil {
 		return web.None{}, a.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, first.Kind(), err)

@@ -260,8 +260,8 @@ func TestAddingAPasskeyAsksForThePasswordWherePolicyDoes(t *testing.T) {
 		if a := b.options(at, given); a.status != 429 {
 			t.Error("the right one after ten wrong ones: ", a)
 		}
-		if a := w.browser().api("POST", "/signin", "login", "bob@example.com", "password", string(annsPassword)); a.status != 429 {
-			t.Error("guesses there are not counted as those at the sign-in: ", a)
+		if a := b.api("POST", "/stepup/password", "password", string(annsPassword)); a.status != 429 {
+			t.Error("guesses there are not counted as those at a step-up: ", a)
 		}
 	}, alsoPassword)
 }

@@ -165,9 +165,9 @@ func (k *walk) passwordSecond(t *rapid.T, b *browser, well bool) {
 	switch {
 	case !k.open(p) || slices.Contains(p.proved, "password") || k.needs(p.who, p.proved) != "second_factor" || k.usable(p.who, p.proved...) > 0:
 		k.same(t, "a password second that is not asked for", false, a)
-	case k.excused(t, a, p.who.passwords, 10):
+	case k.excused(t, a, p.who.inside, 10):
 	case password != p.who.password:
-		p.who.passwords++
+		p.who.inside++
 		p.tries++
 		p.over = p.tries >= 5
 		k.same(t, "a wrong password second", false, a)

@@ -263,9 +263,9 @@ func (k *walk) stepUp(t *rapid.T, b *browser, well bool) {
 		switch {
 		case !k.alive(s), k.strong(who) > 0 && !two(s.proved), k.strong(who) == 0 && k.isBlocked(who): // U2, R7
 			k.same(t, "to step up with a password that is not enough", false, a)
-		case k.excused(t, a, who.passwords, 10):
+		case k.excused(t, a, who.inside, 10):
 		case password != who.password:
-			who.passwords++
+			who.inside++
 			k.same(t, "to step up with a wrong password", false, a)
 		default:
 			k.raised(t, b, s, a, "password")
@@ -337,9 +337,9 @@ func (k *walk) disableMFA(t *rapid.T, b *browser, well bool) {
 	switch {
 	case !k.isFresh(s) || k.demands(who): // F3
 		k.same(t, "to disable MFA", false, a)
-	case k.excused(t, a, who.passwords, 10):
+	case k.excused(t, a, who.inside, 10):
 	case password != who.password:
-		who.passwords++
+		who.inside++
 		k.same(t, "to disable MFA with a wrong password", false, a)
 	default:
 		k.same(t, "to disable MFA", true, a)
@@ -370,10 +370,10 @@ func (k *walk) changePassword(t *rapid.T, b *browser, well bool) {
 	switch {
 	case !k.isFresh(s):
 		k.same(t, "to change the password", false, a)
-	case k.excused(t, a, who.passwords, 10):
+	case k.excused(t, a, who.inside, 10):
 	case a.status == 422 && strings.Contains(a.body, "repeats itself"): // rapid likes "aaaaa aaaaaa aaaaa"
 	case current != who.password:
-		who.passwords++
+		who.inside++
 		k.same(t, "to change the password with a wrong one", false, a)
 	default:
 		k.same(t, "to change the password", true, a)

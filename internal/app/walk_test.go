@@ -113,7 +113,7 @@ type walker struct {
 	quiet time.Time         // no offer of a passkey before
 	begun map[string]string // secrets that were shown and wait, by id
 	// wrong guesses so far: only they excuse a refusal by the throttle
-	passwords, codes, setups int
+	passwords, inside, codes, setups int
 }
 
 type authenticator struct {

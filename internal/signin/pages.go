@@ -193,7 +193,7 @@ func (s *SignIn) second(ctx context.Context, f auth.Factor, response auth.Secret
 		if _, err := s.show(ctx, f.Kind()); err != nil {
 			return Answer{}, err
 		}
-		rule = throttle.FirstByAccount
+		rule = throttle.FirstInside
 	}
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, p.User, throttle.CodeByStep.For(p.ID), rule.For(string(p.User.ID)))

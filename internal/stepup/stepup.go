@@ -105,7 +105,7 @@ func (s *StepUp) Routes() []web.Route {
 		prove := func(ctx context.Context, in Response) (Raised, error) { return s.prove(ctx, f, in.Response) }
 		label := "code"
 		if f == s.Roster.First() {
-			label = "first"
+			label = "inside"
 		}
 		routes = append(routes, web.On(visit.SignedIn, "POST /stepup/"+string(f.Kind()), prove, web.About{
 			Does:     "Prove again: " + prompt.Title,
@@ -211,7 +211,7 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 		rule = rule.Lockless()
 	}
 	if f == s.Roster.First() {
-		rule = throttle.FirstByAccount
+		rule = throttle.FirstInside
 	}
 	attempt, claim, err := roster.Attempt(ctx, f, response, func(ctx context.Context) (auth.Attempt, error) {
 		return s.Throttle.Take(ctx, now.User, rule.For(string(now.User.ID)))

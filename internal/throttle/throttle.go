@@ -29,8 +29,11 @@ type Rule struct {
 }
 
 var (
-	// FirstByAccount counts wrong first proofs of one account, or of one name that nobody has.
+	// FirstByAccount counts wrong first proofs at the door, of one account or of one name that nobody has.
 	FirstByAccount = Rule{name: "first", limit: 10, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
+	// FirstInside counts wrong first proofs of somebody who is in already, or half, so that strangers at the door do not
+	// stop them. Only who has a session or a sign-in under way of that person can use them up.
+	FirstInside = Rule{name: "inside", limit: 10, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
 	// FirstByAddress counts wrong first proofs per client address; an IPv6 /64 is one client.
 	FirstByAddress = Rule{name: "address", limit: 30, window: 15 * time.Minute, first: 30 * time.Second, most: time.Hour}
 	// CodeByAccount counts wrong second factors over all sign-ins, step-ups, factors and nodes.

@@ -150,6 +150,7 @@ func TestEachRulePassesItsLimitAndNoMore(t *testing.T) {
 			wait  time.Duration
 		}{
 			"wrong passwords of an account":        {FirstByAccount, 10, 30 * time.Second},
+			"wrong passwords of who is inside":     {FirstInside, 10, 30 * time.Second},
 			"wrong passwords of an address":        {FirstByAddress, 30, 30 * time.Second},
 			"wrong codes of an account":            {CodeByAccount, 10, 30 * time.Second},
 			"wrong codes while one is being added": {SetupByAccount, 30, 30 * time.Second},
@@ -178,6 +179,9 @@ func TestOneSubjectOfTwoRulesIsTwoCounters(t *testing.T) {
 		if wait := g.take(t, CodeByAccount.For("ann")); wait != 0 {
 			t.Error("wrong passwords stop codes: ", wait)
 		}
+		if wait := g.take(t, FirstInside.For("ann")); wait != 0 {
+			t.Error("wrong passwords at the door stop who is inside: ", wait)
+		}
 	})
 }
 
@@ -204,7 +208,7 @@ func TestAWindowIsOverAfterFifteenMinutes(t *testing.T) {
 // 30 s, doubling, up to an hour; a window that ends meanwhile forgives nothing.
 func TestTheWaitDoublesUpToAnHour(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		for _, rule := range []Rule{FirstByAccount, CodeByAccount} {
+		for _, rule := range []Rule{FirstByAccount, FirstInside, CodeByAccount} {
 			k := rule.For("ann")
 			g.pass(t, 10, k)
 			for _, want := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute,
@@ -397,7 +401,7 @@ func TestADayOfQuietDoesNotEndTheRow(t *testing.T) {
 
 func TestOnlyCodesAreEverLocked(t *testing.T) {
 	each(t, func(t *testing.T, g *gate) {
-		for _, rule := range []Rule{FirstByAccount, SetupByAccount} {
+		for _, rule := range []Rule{FirstByAccount, FirstInside, SetupByAccount} {
 			g.pass(t, 120, rule.For("ann"))
 		}
 	})
@@ -495,10 +499,10 @@ func TestOneCustomerIsOneAddress(t *testing.T) {
 
 // No name can be chosen so that it counts as somebody else, or under another rule.
 func TestNoSubjectMeetsAnother(t *testing.T) {
-	rules := []Rule{FirstByAccount, FirstByAddress, CodeByAccount, CodeByStep, SetupByAccount}
+	rules := []Rule{FirstByAccount, FirstInside, FirstByAddress, CodeByAccount, CodeByStep, SetupByAccount}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := rapid.String().Draw(t, "a"), rapid.String().Draw(t, "b")
-		r, s := rapid.IntRange(0, 4).Draw(t, "r"), rapid.IntRange(0, 4).Draw(t, "s")
+		r, s := rapid.IntRange(0, 5).Draw(t, "r"), rapid.IntRange(0, 5).Draw(t, "s")
 		if (rules[r].For(a).subject == rules[s].For(b).subject) != (a == b && r == s) {
 			t.Fatalf("%q and %q", rules[r].For(a).subject, rules[s].For(b).subject)
 		}

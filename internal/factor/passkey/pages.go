@@ -69,7 +69,7 @@ func (p *Passkey) Routes() []web.Route {
 	first := p.Roster.First().(web.Prompter).Prompt()
 	guesses := "" // where policy does not ask for the password, to begin is no guess
 	if p.Rules.AlsoPassword {
-		guesses = "first"
+		guesses = "inside"
 	}
 	routes := []web.Route{
 		web.On(visit.SignedIn, "GET "+at, p.list, web.About{Does: "List passkeys"}),
@@ -215,7 +215,7 @@ func (p *Passkey) begin(ctx context.Context, in Invite) (web.Challenge, error) {
 			return web.Challenge{}, auth.InvalidError{Field: first.Prompt().Field, Why: "is missing"}
 		}
 		attempt, claim, err := roster.Attempt(ctx, first, in.Response, func(ctx context.Context) (auth.Attempt, error) {
-			return p.Throttle.Take(ctx, now.User, throttle.FirstByAccount.For(string(now.User.ID)))
+			return p.Throttle.Take(ctx, now.User, throttle.FirstInside.For(string(now.User.ID)))
 		})
 		if err != nil {
 			return web.Challenge{}, p.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, first.Kind(), err)

@@ -48,7 +48,7 @@ func (p *Password) Routes() []web.Route {
 		web.On(visit.Fresh, "POST /account/password", p.change, web.About{
 			Does:     "Change the password; all other sessions end",
 			Then:     "/account/security",
-			Throttle: "first",
+			Throttle: "inside",
 			Words:    web.Words{auth.ErrWrong: {ID: "password.wrong", Field: "current", Text: "This is not your current password."}},
 		}),
 	}
@@ -80,7 +80,7 @@ func (p *Password) change(ctx context.Context, in Change) (web.None, error) {
 		return web.None{}, err
 	}
 	attempt, claim, err := roster.Attempt(ctx, p, in.Current, func(ctx context.Context) (auth.Attempt, error) {
-		return p.Throttle.Take(ctx, now.User, throttle.FirstByAccount.For(string(now.User.ID)))
+		return p.Throttle.Take(ctx, now.User, throttle.FirstInside.For(string(now.User.ID)))
 	})
 	if err != nil {
 		return web.None{}, p.Trail.Failed(ctx, auth.FactorFailed, now.User.ID, Kind, err)

@@ -434,8 +434,8 @@ func TestAWrongCurrentPasswordIsCounted(t *testing.T) {
 		if _, err := k.change(ctx, Change{Current: right, Password: another}); !errors.As(err, new(auth.ThrottledError)) {
 			t.Error("after ten wrong ones: ", err)
 		}
-		if _, err := k.Throttle.Take(t.Context(), auth.User{}, throttle.FirstByAccount.For("id-ann")); !errors.As(err, new(auth.ThrottledError)) {
-			t.Error("sign-in counts apart from it: ", err)
+		if _, err := k.Throttle.Take(t.Context(), auth.User{}, throttle.FirstInside.For("id-ann")); !errors.As(err, new(auth.ThrottledError)) {
+			t.Error("step-up counts apart from it: ", err)
 		}
 		if _, err := k.change(k.as(t, "bob", "s"), Change{Current: right, Password: another}); err != nil {
 			t.Error("of somebody else: ", err)
