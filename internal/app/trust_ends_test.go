@@ -214,6 +214,34 @@ func TestTrustEndsWhenItWasToEnd(t *testing.T) {
 	})
 }
 
+// R2: a stolen cookie is over with the owner's next sign-in, also if the thief trusts a browser with it for an account of
+// their own, and goes on using that.
+func TestAStolenCookieIsNotKeptAliveByAnotherAccount(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		const eve = "eve@example.com"
+		b, _ := w.trusting(t, annsLogin)
+		_, eves := w.withPhoneApp(t, eve)
+		thief := w.browser()
+		thief.jar[trustCookie] = b.jar[trustCookie]
+		thief.arrive(t, eve, eves)
+		if a := thief.trusts(); a.status != 200 {
+			t.Fatal(a)
+		}
+		if thief.asks(t, eve) || thief.asks(t, eve) {
+			t.Fatal("she does not trust her own")
+		}
+		if b.asks(t, annsLogin) {
+			t.Error("the thief made the owner's worth nothing")
+		}
+		if !thief.asks(t, annsLogin) {
+			t.Error("the copy outlives the owner's sign-in")
+		}
+		if thief.asks(t, eve) || b.asks(t, annsLogin) {
+			t.Error("what is theirs is gone")
+		}
+	})
+}
+
 // R5
 func TestWhereNoBrowserIsTrustedNoneIs(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {

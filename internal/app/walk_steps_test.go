@@ -41,7 +41,7 @@ func (k *walk) onward(t *rapid.T, b *browser, a answer, former string, p *walker
 	need := k.needs(p, proved)
 	if need == "second_factor" && k.isTrusted(p, proved, a.sent) {
 		k.began(t, b, a, former, p, proved...)
-		k.renewed(t, a)
+		k.renewed(t, a, p)
 		return
 	}
 	if need == "signed_in" {

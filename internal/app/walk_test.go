@@ -154,14 +154,14 @@ type walk struct {
 	pendings map[string]*underway
 	spent    map[string]bool // authenticator and step
 	everyKey []*passkey      // there ever was
-	trust    map[string]map[*walker]trustedBy
+	trust    map[string]trustedBy
 	wrongs   int // first proofs so far
 	post
 	went map[string]int // how often somebody came through, over all walks
 }
 
 func newWalk(w *world, t *rapid.T, went map[string]int) *walk {
-	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}, trust: map[string]map[*walker]trustedBy{}, went: went}
+	k := &walk{world: w, sessions: map[string]*modelled{}, pendings: map[string]*underway{}, spent: map[string]bool{}, trust: map[string]trustedBy{}, went: went}
 	for range 2 {
 		p := &walker{password: "correct horse battery", begun: map[string]string{}}
 		p.user = w.add(t, strings.ToLower(secret.NewID())+"@example.com", p.password)

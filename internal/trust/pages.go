@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
-	"sallyport/internal/secret"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
 )
@@ -112,7 +111,7 @@ func (t *Trust) goOn(ctx context.Context, in Choice) (web.Onward, error) {
 
 func (t *Trust) mine(ctx context.Context, _ web.None) (List, error) {
 	v := visit.Of(ctx)
-	all, err := t.list(ctx, v.Session.User, secret.Digest(v.Cookie(visit.TrustCookie)))
+	all, err := t.list(ctx, v.Session.User, held(v.Cookie(visit.TrustCookie)).keys())
 	if all == nil {
 		all = []Listed{}
 	}

@@ -20,6 +20,9 @@ var Schema, _ = fs.Sub(embedded, "schema")
 
 type digest = [32]byte
 
+// keys are the hashes of all tokens that a browser holds. Places that are left name nothing.
+type keys = [mostInOne]digest
+
 // A browser is one as its person sees it.
 type browser struct {
 	ID      string
@@ -41,70 +44,57 @@ func (t *Trust) ends(added, ends time.Time) time.Time {
 	return ends
 }
 
-// find is the browser that a token names as a trusted one of somebody, or auth.ErrNotFound.
-func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, key digest) (id string, err error) {
-	return id, db.NoneMeans(auth.ErrNotFound, from.QueryRowContext(ctx, `SELECT id FROM trusted_browsers
-		WHERE token_hash = $1 AND user_id = $2 AND security_epoch = $3 AND ends_at > $4 AND added_at > $5`,
-		key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(&id))
+// find is the browser that one of some tokens names as a trusted one of somebody, and which of them, or auth.ErrNotFound.
+func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, held keys) (id string, key digest, err error) {
+	var found []byte
+	err = from.QueryRowContext(ctx, `SELECT id, token_hash FROM trusted_browsers
+		WHERE token_hash IN ($1, $2, $3, $4, $5) AND user_id = $6 AND security_epoch = $7 AND ends_at > $8 AND added_at > $9
+		ORDER BY used_at DESC, id LIMIT 1`,
+		held[0][:], held[1][:], held[2][:], held[3][:], held[4][:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(&id, &found)
+	copy(key[:], found)
+	return id, key, db.NoneMeans(auth.ErrNotFound, err)
 }
 
-// rotate replaces a token, once, if it names a trusted browser of somebody; else it is auth.ErrNotFound. The others who
-// trust this browser get the same new token. It says until when one of them needs it.
+// rotate replaces a token, once, if it names a trusted browser of somebody still; else it is auth.ErrNotFound. It says until
+// when that browser is one.
 func (t *Trust) rotate(ctx context.Context, tx auth.Tx, u auth.User, old, key digest) (until time.Time, err error) {
-	type row struct {
-		user auth.UserID
-		ends time.Time
-	}
-	rows, err := tx.QueryContext(ctx, `UPDATE trusted_browsers SET token_hash = $2,
-			used_at = CASE WHEN user_id = $3 THEN CAST($5 AS BIGINT) ELSE used_at END
-		WHERE token_hash = $1 AND EXISTS (SELECT 1 FROM trusted_browsers t
-			WHERE t.token_hash = $1 AND t.user_id = $3 AND t.security_epoch = $4 AND t.ends_at > $5 AND t.added_at > $6)
-		RETURNING user_id, added_at, ends_at`, old[:], key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since())
-	moved, err := db.Collect(rows, err, func(r *sql.Rows) (v row, err error) {
-		var added time.Time
-		err = r.Scan(&v.user, db.Stamp(&added), db.Stamp(&v.ends))
-		v.ends = t.ends(added, v.ends)
-		return v, err
+	var added, ends time.Time
+	err = tx.QueryRowContext(ctx, `UPDATE trusted_browsers SET token_hash = $2, used_at = $5
+		WHERE token_hash = $1 AND user_id = $3 AND security_epoch = $4 AND ends_at > $5 AND added_at > $6 RETURNING added_at, ends_at`,
+		old[:], key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(db.Stamp(&added), db.Stamp(&ends))
+	return t.ends(added, ends), db.NoneMeans(auth.ErrNotFound, err)
+}
+
+// insert trusts a browser, in place of what it was to the same person by some tokens before, and says which of them those
+// were. Beyond what one person may have, those used least lately are forgotten.
+func (t *Trust) insert(ctx context.Context, tx auth.Tx, u auth.User, held keys, key digest, b browser) (gone []digest, err error) {
+	rows, err := tx.QueryContext(ctx, `DELETE FROM trusted_browsers WHERE token_hash IN ($1, $2, $3, $4, $5) AND user_id = $6 RETURNING token_hash`,
+		held[0][:], held[1][:], held[2][:], held[3][:], held[4][:], u.ID)
+	gone, err = db.Collect(rows, err, func(r *sql.Rows) (d digest, err error) {
+		var found []byte
+		err = r.Scan(&found)
+		copy(d[:], found)
+		return d, err
 	})
 	if err != nil {
-		return until, err
+		return nil, err
 	}
-	err = auth.ErrNotFound // it may have been removed since this began
-	for _, v := range moved {
-		if v.user == u.ID {
-			err = nil
-		}
-		if v.ends.After(until) {
-			until = v.ends
-		}
-	}
-	return until, err
-}
-
-// insert trusts a browser, in place of what its token was before. Beyond what one person may have, those used least lately
-// are forgotten.
-func (t *Trust) insert(ctx context.Context, tx auth.Tx, u auth.User, old, key digest, b browser) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE trusted_browsers SET token_hash = $2 WHERE token_hash = $1`, old[:], key[:]); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO trusted_browsers (token_hash, user_id, id, security_epoch, browser, address, added_at, used_at, ends_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (token_hash, user_id) DO UPDATE SET id = excluded.id, security_epoch = excluded.security_epoch, browser = excluded.browser,
-			address = excluded.address, added_at = excluded.added_at, used_at = excluded.used_at, ends_at = excluded.ends_at`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO trusted_browsers (token_hash, user_id, id, security_epoch, browser, address, added_at, used_at, ends_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 		key[:], u.ID, b.ID, u.Epoch, b.Browser, b.Address, db.Micros(b.Added), db.Micros(b.Used), db.Micros(b.Ends))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM trusted_browsers WHERE user_id = $1 AND id IN (
 		SELECT id FROM trusted_browsers WHERE user_id = $1 ORDER BY used_at DESC, id LIMIT 1000 OFFSET $2)`, u.ID, mostOfOne)
-	return err
+	return gone, err
 }
 
-// list is the trusted browsers of somebody, and which of them a token names.
-func (t *Trust) list(ctx context.Context, u auth.User, key digest) (all []Listed, err error) {
-	rows, err := t.DB.QueryContext(ctx, `SELECT id, browser, address, added_at, used_at, ends_at, token_hash = $5 FROM trusted_browsers
+// list is the trusted browsers of somebody, and which of them is the one that holds some tokens.
+func (t *Trust) list(ctx context.Context, u auth.User, held keys) (all []Listed, err error) {
+	rows, err := t.DB.QueryContext(ctx, `SELECT id, browser, address, added_at, used_at, ends_at, token_hash IN ($5, $6, $7, $8, $9) FROM trusted_browsers
 		WHERE user_id = $1 AND security_epoch = $2 AND ends_at > $3 AND added_at > $4 ORDER BY used_at DESC, id`,
-		u.ID, u.Epoch, db.Micros(t.Clock()), t.since(), key[:])
+		u.ID, u.Epoch, db.Micros(t.Clock()), t.since(), held[0][:], held[1][:], held[2][:], held[3][:], held[4][:])
 	return db.Collect(rows, err, func(r *sql.Rows) (l Listed, err error) {
 		err = r.Scan(&l.ID, &l.Browser, &l.Address, db.Stamp(&l.Added), db.Stamp(&l.Used), db.Stamp(&l.Ends), &l.Current)
 		l.Ends = t.ends(l.Added, l.Ends)

@@ -5,7 +5,8 @@
 // on (R4), whichever comes first; and shorter rules hold for what was trusted before them.
 //
 // Only the hash of a token is stored. A token is worth one sign-in: it is replaced in the transaction of the session that
-// it helped to begin, so of two uses at once one wins and a copy is worth nothing after that. It is no proof: such a
+// it helped to begin, so of two uses at once one wins and a copy is worth nothing after that. Of people who share a browser
+// each has a token of their own, and nothing that one of them does changes what another's is worth. It is no proof: such a
 // session has one factor, and what asks for a fresh proof asks for the stronger one.
 package trust
 
@@ -52,11 +53,11 @@ const (
 
 // Of is the id by which this visit's browser is trusted by somebody, or "". It costs the same for nobody as for somebody.
 func (t *Trust) Of(ctx context.Context, from auth.Reader, u auth.User) (id string, err error) {
-	token := visit.Of(ctx).Cookie(visit.TrustCookie)
-	if token == "" || t.Rules.Trust <= 0 {
+	has := held(visit.Of(ctx).Cookie(visit.TrustCookie))
+	if len(has) == 0 || t.Rules.Trust <= 0 {
 		return "", nil
 	}
-	id, err = t.find(ctx, from, u, secret.Digest(token))
+	id, _, err = t.find(ctx, from, u, has.keys())
 	if errors.Is(err, auth.ErrNotFound) {
 		return "", nil
 	}
@@ -65,16 +66,20 @@ func (t *Trust) Of(ctx context.Context, from auth.Reader, u auth.User) (id strin
 
 // Use spends the token of this visit's browser, if the person trusts it, and hands out the next: none if they do not.
 func (t *Trust) Use(ctx context.Context, tx auth.Tx, u auth.User) (visit.Cookies, error) {
-	token := visit.Of(ctx).Cookie(visit.TrustCookie)
-	if token == "" {
+	has := held(visit.Of(ctx).Cookie(visit.TrustCookie))
+	if len(has) == 0 {
 		return nil, nil
 	}
 	next := secret.NewToken()
-	ends, err := t.rotate(ctx, tx, u, secret.Digest(token), secret.Digest(next))
+	_, old, err := t.find(ctx, tx, u, has.keys())
+	var ends time.Time
+	if err == nil {
+		ends, err = t.rotate(ctx, tx, u, old, secret.Digest(next))
+	}
 	if errors.Is(err, auth.ErrNotFound) {
 		return nil, nil
 	}
-	return visit.Cookies{t.cookie(next, ends)}, err
+	return visit.Cookies{t.cookie(has.renewed(next, old), ends)}, err
 }
 
 // Detour is signin.Detour: the page with the box to tick.
@@ -101,28 +106,29 @@ func (t *Trust) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 	return err
 }
 
-// remember trusts this visit's browser from now on. Its token is another one than before, so that nobody knows it who put
-// one there, and whoever else trusts this browser goes on with it.
+// remember trusts this visit's browser from now on. The token is another one than before, so that nobody knows it who put
+// one there; those of others who trust this browser stay as they are.
 func (t *Trust) remember(ctx context.Context, tx auth.Tx) (visit.Cookies, error) {
 	v, now, token := visit.Of(ctx), t.Clock(), secret.NewToken()
 	if err := t.take(ctx, tx, v.Session); err != nil {
 		return nil, err
 	}
-	var former [32]byte
-	if old := v.Cookie(visit.TrustCookie); old != "" {
-		former = secret.Digest(old)
-	}
+	has := held(v.Cookie(visit.TrustCookie))
 	b := browser{ID: secret.NewID(), Browser: bounded(v.Browser), Address: v.Address.String(), Added: now, Used: now, Ends: now.Add(t.Rules.Trust)}
-	if err := t.insert(ctx, tx, v.Session.User, former, secret.Digest(token), b); err != nil {
+	gone, err := t.insert(ctx, tx, v.Session.User, has.keys(), secret.Digest(token), b)
+	if err != nil {
 		return nil, err
 	}
-	// The others of this browser trusted it before, so none of them needs the cookie for longer.
-	return visit.Cookies{t.cookie(token, b.Ends)}, t.Trail.Record(ctx, tx, auth.Event{Kind: auth.BrowserTrusted, User: v.Session.User.ID,
+	return visit.Cookies{t.cookie(has.renewed(token, gone...), b.Ends)}, t.Trail.Record(ctx, tx, auth.Event{Kind: auth.BrowserTrusted, User: v.Session.User.ID,
 		Detail: map[string]string{"name": web.BrowserName(b.Browser), "id": b.ID}})
 }
 
-func (t *Trust) cookie(token auth.Secret, ends time.Time) http.Cookie {
-	c := visit.Issue(visit.TrustCookie, token)
+// cookie lasts as long as its latest token, or as any of another may be worth something.
+func (t *Trust) cookie(has ring, ends time.Time) http.Cookie {
+	c := visit.Issue(visit.TrustCookie, has.cookie())
+	if len(has) > 1 {
+		ends = t.Clock().Add(t.Rules.Trust)
+	}
 	c.MaxAge = max(int(ends.Sub(t.Clock()).Seconds()), 1)
 	return c
 }

@@ -151,35 +151,133 @@ func TestAUseThatIsRolledBackSpendsNothing(t *testing.T) {
 	})
 }
 
-// R2: at the same instant, by the same person or by the two who share a browser, one wins, and both are left with a browser
-// that is theirs.
+// R2: at the same instant one of each person's wins, and nobody takes it from the other.
 func TestOfTwoUsesAtOnceOneWins(t *testing.T) {
 	each(t, func(t *testing.T, n *node) {
-		ann, bob := n.person(t, "ann"), n.person(t, "bob")
-		token := n.trusts(t, bob, n.trusts(t, ann, ""))
+		people := []auth.User{n.person(t, "ann"), n.person(t, "bob")}
+		token := n.trusts(t, people[1], n.trusts(t, people[0], ""))
 		for round := range 5 {
 			var all sync.WaitGroup
-			won := make(chan auth.Secret, 8)
+			won := [2]chan auth.Secret{make(chan auth.Secret, 4), make(chan auth.Secret, 4)}
 			for i := range 8 {
 				all.Go(func() {
-					if next := n.use(t, []auth.User{ann, bob}[i%2], token); next != "" {
-						won <- next
+					if next := n.use(t, people[i%2], token); next != "" {
+						won[i%2] <- next
 					}
 				})
 			}
 			all.Wait()
-			close(won)
-			if len(won) != 1 {
-				t.Fatalf("round %d: %d won", round, len(won))
+			if len(won[0]) != 1 || len(won[1]) != 1 {
+				t.Fatalf("round %d: %d and %d won", round, len(won[0]), len(won[1]))
 			}
-			if token = n.use(t, ann, <-won); token == "" {
-				t.Fatal("hers is gone")
+			hers, his := n.use(t, people[0], <-won[0]), n.use(t, people[1], <-won[1])
+			if hers == "" || his == "" {
+				t.Fatal("what won is worth nothing")
 			}
-			if token = n.use(t, bob, token); token == "" {
-				t.Fatal("his is gone")
+			if n.use(t, people[1], hers) != "" || n.use(t, people[0], his) != "" {
+				t.Error("what was replaced lives on in the other's answer")
+			}
+			token = n.trusts(t, people[1], hers)
+		}
+	})
+}
+
+// R2: a copy is over with its owner's next sign-in, whatever somebody else does with it in a browser of their own.
+func TestNobodyKeepsSomebodyElsesTokenAlive(t *testing.T) {
+	each(t, func(t *testing.T, n *node) {
+		ann, bob := n.person(t, "ann"), n.person(t, "bob")
+		hers := n.trusts(t, ann, "")
+		row := func() (s string) {
+			err := n.DB.QueryRowContext(t.Context(), `SELECT id || used_at || ends_at || added_at || security_epoch FROM trusted_browsers WHERE user_id = 'id-ann'`).Scan(&s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		before := row()
+		n.now = n.now.Add(time.Hour)
+		parked := n.trusts(t, bob, hers)
+		for range 3 {
+			if parked = n.use(t, bob, parked); parked == "" {
+				t.Fatal("his own is worth nothing")
+			}
+		}
+		if parked = n.trusts(t, bob, n.unoffered(t, bob, parked)); row() != before {
+			t.Error("what he did changed hers: ", before, row())
+		}
+		if len(held(parked)) != 2 || held(parked)[0] != held(hers)[0] {
+			t.Error("hers is not what it was: ", len(held(parked)))
+		}
+		if hers = n.use(t, ann, hers); hers == "" {
+			t.Fatal("what he did made hers worth nothing")
+		}
+		if n.use(t, ann, parked) != "" {
+			t.Error("the copy outlives her sign-in")
+		}
+		if n.use(t, bob, parked) == "" || n.use(t, ann, hers) == "" {
+			t.Error("the others are gone")
+		}
+	})
+}
+
+// R2: five people may trust a browser. Of a sixth the oldest makes room; none of them is in it twice.
+func TestABrowserHoldsFiveTokens(t *testing.T) {
+	each(t, func(t *testing.T, n *node) {
+		var people []auth.User
+		var token auth.Secret
+		for i := range mostInOne + 1 {
+			name := fmt.Sprint("p", i)
+			u, err := user.New(auth.UserID("id-"+name), name+"@example.com", name, auth.Member, n.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.tx(t, func(tx auth.Tx) error { return n.users.Add(t.Context(), tx, u) })
+			people = append(people, n.person(t, name))
+			token = n.trusts(t, people[i], token)
+			token = n.trusts(t, people[i], n.unoffered(t, people[i], token))
+			if got, want := len(held(token)), min(i+1, mostInOne); got != want {
+				t.Fatalf("%d tokens, want %d", got, want)
+			}
+			if len(token) > longest {
+				t.Error(len(token))
+			}
+		}
+		if n.use(t, people[0], token) != "" {
+			t.Error("the first of six is in it still")
+		}
+		for _, u := range people[1:] {
+			if token = n.use(t, u, token); token == "" {
+				t.Error(u.Name, " is not")
 			}
 		}
 	})
+}
+
+// unoffered forgets who trusts a browser, so that it can be offered to them again, and leaves what the browser holds.
+func (n *node) unoffered(t *testing.T, u auth.User, token auth.Secret) auth.Secret {
+	t.Helper()
+	n.tx(t, func(tx auth.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `UPDATE trusted_browsers SET security_epoch = -1 WHERE user_id = $1`, u.ID)
+		return err
+	})
+	return token
+}
+
+// What is no cookie of ours is nothing, and costs no more than one.
+func TestOnlyTokensAreReadFromACookie(t *testing.T) {
+	a, b := secret.NewToken(), secret.NewToken()
+	for cookie, want := range map[auth.Secret]int{
+		"": 0, ".": 0, "x": 0, a: 1, a + "." + b: 2, "." + a + ".": 1, a + "..x." + b: 2, a + b: 0, a + "!": 0, a[:42]: 0, a[:42] + "\"": 0, a[:42] + "=": 0,
+		auth.Secret(strings.Repeat(string(a)+".", 4)) + a: 5, auth.Secret(strings.Repeat(string(a)+".", 5)): 0, auth.Secret(strings.Repeat(string(a)+".", 99)): 0,
+		auth.Secret(strings.Repeat(".", longest)): 0, auth.Secret(strings.Repeat("A", 4000)): 0,
+	} {
+		if got := held(cookie); len(got) != want {
+			t.Errorf("%.60q: %d tokens, want %d", string(cookie), len(got), want)
+		}
+	}
+	if held("x").keys() != (keys{}) {
+		t.Error("nothing names something")
+	}
 }
 
 // R4: by whatever way the epoch moves on, and for what was read before it did.
@@ -196,7 +294,7 @@ func TestANewEpochEndsTrust(t *testing.T) {
 		if !errors.Is(err, auth.ErrForbidden) {
 			t.Error("an offer of before: ", err)
 		}
-		if all, err := n.list(t.Context(), after, secret.Digest(token)); err != nil || len(all) != 0 {
+		if all, err := n.list(t.Context(), after, held(token).keys()); err != nil || len(all) != 0 {
 			t.Error(all, err)
 		}
 		if id, err := n.Of(with(token, auth.Session{}), n.DB, after); err != nil || id != "" {
@@ -296,7 +394,7 @@ func TestOnePersonTrustsTwentyBrowsers(t *testing.T) {
 		}
 		n.now = n.now.Add(time.Second)
 		n.trusts(t, ann, "")
-		if all, err := n.list(t.Context(), ann, secret.Digest(tokens[0])); err != nil || len(all) != mostOfOne {
+		if all, err := n.list(t.Context(), ann, held(tokens[0]).keys()); err != nil || len(all) != mostOfOne {
 			t.Error(len(all), err)
 		}
 		if n.use(t, ann, tokens[0]) == "" || n.use(t, ann, tokens[1]) != "" {

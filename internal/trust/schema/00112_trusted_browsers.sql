@@ -1,7 +1,7 @@
 -- +goose Up
--- The browsers on which somebody is not asked for a second step. Two people may share one, so its token opens a row of each.
+-- The browsers on which somebody is not asked for a second step. Two people may share one, which has a row and a token of each then.
 CREATE TABLE trusted_browsers (
-	token_hash     BYTEA NOT NULL, -- of the cookie; another one after each use
+	token_hash     BYTEA NOT NULL, -- of one token of the cookie; another one after each use
 	user_id        TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	id             TEXT NOT NULL,
 	security_epoch BIGINT NOT NULL, -- of the user when it was trusted; void once that moved on
