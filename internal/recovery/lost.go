@@ -152,7 +152,7 @@ func (r *Recovery) cancelWait(ctx context.Context, _ web.None) (web.None, error)
 // end it. Who did both on the way, such as to set up a first one, has lost nothing.
 func (r *Recovery) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) (visit.Cookies, error) {
 	stoodIn := slices.ContainsFunc(began.Proofs, func(p auth.Proof) bool { return p.Given })
-	if policy.LevelOf(began.Proofs) >= auth.MultiFactor {
+	if slices.ContainsFunc(began.Proofs, r.real) {
 		if stoodIn || !policy.Recovering(began.User, r.Clock()) {
 			return nil, nil
 		}
@@ -175,6 +175,12 @@ func (r *Recovery) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) 
 		err = nil
 	}
 	return nil, err
+}
+
+// real is true for what shows that something of the person's own is not lost, whatever it came beside: it need not make two
+// factors of the sign-in.
+func (r *Recovery) real(p auth.Proof) bool {
+	return p.Kind != r.Roster.First().Kind() && p.Enrolment != "" && p.Level >= auth.OneFactor && !p.Weak && !p.Given
 }
 
 // Happened is auth.Watcher: what proves a step-up is not lost, unless it is the password.
