@@ -116,7 +116,7 @@ func (p *parts) factors(ctx context.Context, metrics prometheus.Registerer) (err
 func (p *parts) journeys() {
 	p.trust = trust.New(trust.Parts{DB: p.db, Trail: p.trail, Rules: p.rules, Sites: p.sites, Clock: p.clock})
 	p.recovery = recovery.New(recovery.Parts{DB: p.db, Keys: p.keys, Users: p.users, Roster: p.roster, Passwords: p.words, Contacts: p.mailed, Passes: p.passes,
-		Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions, Site: p.site.String(), Clock: p.clock})
+		Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions, Sessions: p.sessions, Site: p.site.String(), Clock: p.clock})
 	p.notices = notice.New(notice.Parts{DB: p.db, Users: p.users, Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Roster: p.roster, Contacts: p.mailed,
 		Revoker: p.sessions, Recovery: p.recovery, Site: p.site.String(), Freeze: p.rules.Recovery, Clock: p.clock})
 	for _, w := range []auth.Watcher{p.trust, p.recovery, p.mailed, p.notices} {

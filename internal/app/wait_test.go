@@ -1,8 +1,12 @@
 package app_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"sallyport/internal/auth"
 )
 
 // L3: a sign-in that a mailed code began, and the authenticator finished, shows that the authenticator is not lost.
@@ -24,4 +28,53 @@ func TestAMailedCodeAndTheRealThingEndAWait(t *testing.T) {
 			t.Error("three days later the thief changes it")
 		}
 	}, recovering, byMail)
+}
+
+// L3: what the end of a wait takes from a thief is also the proof that it let them give a moment ago; whoever ended it with
+// the real thing keeps theirs.
+func TestAProofByWhatWasWaitedForEndsWithTheWait(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		for n, ends := range []func(ann *browser, login, key string){
+			func(_ *browser, login, key string) { w.comeBy(t, login, key) },
+			func(ann *browser, _, key string) {
+				ann.stepUp(t, "totp", "code", auth.Secret(codeAt(key, w.now())))
+				if _, another := ann.enrol(t, "/account"); another == "" { // asked once is enough
+					t.Error("asked again")
+				}
+			},
+			func(ann *browser, _, _ string) {
+				if a := ann.api("DELETE", "/account/recovery"); a.status != 204 {
+					t.Fatal(a)
+				}
+			},
+		} {
+			login := fmt.Sprintf("ann%d@example.com", n)
+			u, _, lost, key := w.hasApp(t, login)
+			w.comeWeakly(t, login)
+			w.wait(3 * days)
+			ann := w.comeWeakly(t, login)
+			thief := w.comeWeakly(t, login)
+			thief.stepUp(t, "password", "password", annsPassword)
+			if a := thief.api("GET", "/account/totp"); a.status != 200 {
+				t.Fatal(a)
+			}
+			ends(ann, login, key)
+			if !w.recovers(t, u).IsZero() {
+				t.Fatal(n, "it goes on")
+			}
+			for face, send := range thief.faces() {
+				for _, a := range []answer{send("POST", "/account/totp"), send("DELETE", lost)} {
+					if a.status != 403 && a.status != 401 && !strings.HasPrefix(a.location, "/signin") {
+						t.Errorf("%d, %s: the thief goes on changing: %v", n, face, a)
+					}
+				}
+			}
+			if thief.mayChange() {
+				t.Error(n, "by the password")
+			}
+			if !w.comeBy(t, login, key).holds(lost) {
+				t.Error(n, "the thief removed it")
+			}
+		}
+	}, recovering)
 }

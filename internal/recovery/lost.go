@@ -210,13 +210,16 @@ func (r *Recovery) startWait(ctx context.Context, tx auth.Tx, u auth.User) (unti
 	return until, r.Trail.Record(ctx, tx, auth.Event{Kind: auth.RecoveryBegan, User: u.ID, Detail: map[string]string{"until": until.UTC().Format(time.RFC3339)}})
 }
 
-// endWait ends the wait of a person, if there is one.
+// endWait ends the wait of a person, if there is one, and with it the proofs that it made the password good for.
 func (r *Recovery) endWait(ctx context.Context, tx auth.Tx, id auth.UserID, by string) error {
 	u, err := r.lockedUser(ctx, tx, id)
 	if err != nil || !policy.Recovering(u, r.Clock()) {
 		return err
 	}
 	if err := r.Users.Recover(ctx, tx, id, time.Time{}); err != nil {
+		return err
+	}
+	if err := r.Sessions.Cool(ctx, tx, id); err != nil {
 		return err
 	}
 	return r.Trail.Record(ctx, tx, auth.Event{Kind: auth.RecoveryEnded, User: id, Detail: map[string]string{"by": by}})

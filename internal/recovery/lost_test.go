@@ -20,6 +20,7 @@ import (
 	"sallyport/internal/notify"
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
+	"sallyport/internal/session"
 	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
@@ -52,7 +53,7 @@ var (
 // eachLost is a Recovery with somebody who has an authenticator, or nothing, on both databases.
 func eachLost(t *testing.T, has bool, test func(*testing.T, *Recovery, *factortest.Clock, auth.User)) {
 	t.Helper()
-	dbtest.Each(t, []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, onetime.Schema}, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, onetime.Schema, session.Schema}, func(t *testing.T, d *db.DB) {
 		clock := factortest.NewClock()
 		rules := policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{"totp", "passkey"}, Given: []auth.Kind{accesspass.Kind, onetime.Email},
 			LastFactor: policy.Refuse, StepUp: 10 * time.Minute, Recovery: 72 * time.Hour}
@@ -65,7 +66,8 @@ func eachLost(t *testing.T, has bool, test func(*testing.T, *Recovery, *factorte
 		users, trail := user.NewStore(d), audit.New(d, make([]byte, 32), clock.Now)
 		outbox := notify.New(notify.Parts{DB: d, Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 		r := New(Parts{DB: d, Users: users, Roster: ros, Outbox: outbox, Contacts: onetime.New(onetime.Parts{DB: d, Users: users, Outbox: outbox, Clock: clock.Now}),
-			Throttle: throttle.New(d, clock.Now), Trail: trail, Revoker: factortest.Epochs(d), Clock: clock.Now})
+			Throttle: throttle.New(d, clock.Now), Trail: trail, Revoker: factortest.Epochs(d),
+			Sessions: session.New(session.Config{}, d, users, trail, clock.Now), Clock: clock.Now})
 		trail.Watch(r)
 		test(t, r, clock, factortest.Person(t, d, "ann", clock.Now()))
 	})

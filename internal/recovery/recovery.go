@@ -6,6 +6,7 @@
 package recovery
 
 import (
+	"context"
 	"time"
 
 	"sallyport/internal/audit"
@@ -39,8 +40,15 @@ type Parts struct {
 	Throttle  *throttle.Throttle
 	Trail     *audit.Trail
 	Revoker   auth.Revoker
+	Sessions  Sessions
 	Site      string // scheme and host, for links
 	Clock     func() time.Time
+}
+
+// Sessions may hold what a wait led to.
+type Sessions interface {
+	// Cool ends every fresh proof of a person.
+	Cool(ctx context.Context, tx auth.Tx, u auth.UserID) error
 }
 
 func New(p Parts) *Recovery { return &Recovery{p} }

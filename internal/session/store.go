@@ -97,6 +97,14 @@ func (s *Store) renew(ctx context.Context, tx auth.Tx, old, key digest, proofs [
 	return s.db.Signal(ctx, tx, signal, text(old))
 }
 
+// Cool ends every fresh proof of a person. Their sessions go on.
+func (s *Store) Cool(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE sessions SET fresh_until = 0 WHERE user_id = $1`, u); err != nil {
+		return err
+	}
+	return s.db.Signal(ctx, tx, user.Signal, string(u))
+}
+
 func (s *Store) remove(ctx context.Context, tx auth.Tx, key digest) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash = $1`, key[:]); err != nil {
 		return err

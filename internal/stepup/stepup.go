@@ -234,10 +234,13 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 		if err := s.Throttle.Succeeded(ctx, tx, attempt); err != nil {
 			return err
 		}
-		if raised.Cookies, err = s.Sessions.Raise(ctx, tx, proof, until); err != nil {
+		// Recorded first: it may end the fresh proofs of all sessions, and this one is fresh by what it ended them for.
+		done := auth.Event{Kind: auth.StepUpDone, User: now.User.ID, Detail: map[string]string{"factor": string(f.Kind())}}
+		if err := s.Trail.Record(ctx, tx, done); err != nil {
 			return err
 		}
-		return s.Trail.Record(ctx, tx, auth.Event{Kind: auth.StepUpDone, User: now.User.ID, Detail: map[string]string{"factor": string(f.Kind())}})
+		raised.Cookies, err = s.Sessions.Raise(ctx, tx, proof, until)
+		return err
 	})
 	return raised, s.failed(ctx, now.User, attempt, f.Kind(), err)
 }
