@@ -78,3 +78,20 @@ func TestAProofByWhatWasWaitedForEndsWithTheWait(t *testing.T) {
 		}
 	}, recovering)
 }
+
+// L3: who gets codes by mail alone waits for nothing where the password does already, so nobody is alarmed.
+func TestNothingBeginsWhereThePasswordDoes(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u, _ := w.withCodes(t, annsLogin, "", "email")
+		pass := w.given(t, u)
+		b := w.browser()
+		b.signIn(t, annsLogin, annsPassword, "second_factor")
+		if a := b.second("api", pass); !a.in() {
+			t.Fatal(a)
+		}
+		does := strings.Contains(b.api("GET", "/stepup").body, `"password"`)
+		if began := !w.recovers(t, u).IsZero(); began == does || w.begun(t, annsLogin) > 0 == does {
+			t.Errorf("the password does: %v, and it began: %v", does, began)
+		}
+	}, coded)
+}

@@ -87,7 +87,18 @@ func (r *Recovery) mayWait(ctx context.Context, from auth.Reader, u auth.User, s
 	if err != nil {
 		return err
 	}
-	first, err := r.Roster.First().Enrolments(ctx, from, u.ID)
+	if err := r.gains(ctx, from, f); err != nil {
+		return err
+	}
+	if !policy.MayRecover(f) {
+		return auth.ConflictError{Code: "came-otherwise", Why: "First sign in " + way(f) + ". Then say here that the rest is lost."}
+	}
+	return nil
+}
+
+// gains says whether a wait would lead somebody anywhere: nil, or why not.
+func (r *Recovery) gains(ctx context.Context, from auth.Reader, f policy.Facts) error {
+	first, err := r.Roster.First().Enrolments(ctx, from, f.User.ID)
 	if err != nil {
 		return err
 	}
@@ -99,8 +110,6 @@ func (r *Recovery) mayWait(ctx context.Context, from auth.Reader, u auth.User, s
 		return auth.ErrForbidden
 	case len(roster.Of(r.Roster.First().Kind(), step.Accepts)) > 0:
 		return auth.ConflictError{Code: enough, Why: "Your password is enough to change your second step, so there is nothing to wait for."}
-	case !policy.MayRecover(f):
-		return auth.ConflictError{Code: "came-otherwise", Why: "First sign in " + way(f) + ". Then say here that the rest is lost."}
 	}
 	return nil
 }
@@ -169,12 +178,22 @@ func (r *Recovery) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) 
 	if err != nil || !policy.CameWeakly(f) || policy.Recovering(u, r.Clock()) || u.Frozen.After(r.Clock()) {
 		return nil, err
 	}
-	_, err = r.startWait(ctx, tx, u)
-	var often auth.ThrottledError
-	if errors.As(err, &often) { // they are in all the same, and change nothing
-		err = nil
+	if err = r.gains(ctx, tx, f); err == nil {
+		_, err = r.startWait(ctx, tx, u)
 	}
-	return nil, err
+	return nil, unlessRefused(err)
+}
+
+// unlessRefused is for who is in all the same, and changes nothing.
+func unlessRefused(err error) error {
+	var (
+		often auth.ThrottledError
+		no    auth.ConflictError
+	)
+	if errors.As(err, &often) || errors.As(err, &no) {
+		return nil
+	}
+	return err
 }
 
 // real is true for what shows that something of the person's own is not lost, whatever it came beside: it need not make two
