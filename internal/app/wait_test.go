@@ -95,3 +95,23 @@ func TestNothingBeginsWhereThePasswordDoes(t *testing.T) {
 		}
 	}, coded)
 }
+
+// L3: without mail and SMS an access pass lets somebody in and begins nothing.
+func TestWithoutMessagesNothingCountsAsLost(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u, _ := w.withApp(t, annsLogin)
+		b := w.browser()
+		b.signIn(t, annsLogin, password, "second_factor")
+		if a := b.second("api", w.given(t, u)); !a.in() {
+			t.Fatal(a)
+		}
+		for face, send := range b.faces() {
+			if a := send("POST", "/account/recovery"); a.status != 409 || !strings.Contains(a.body, "Ask those who run this site") {
+				t.Errorf("%s: %v", face, a)
+			}
+		}
+		if !w.recovers(t, u).IsZero() {
+			t.Error("it began")
+		}
+	})
+}

@@ -96,7 +96,7 @@ func (r *Recovery) mayWait(ctx context.Context, from auth.Reader, u auth.User, s
 	return nil
 }
 
-// gains says whether a wait would lead somebody anywhere: nil, or why not.
+// gains says whether a wait would lead somebody anywhere, and they would hear of it: nil, or why not.
 func (r *Recovery) gains(ctx context.Context, from auth.Reader, f policy.Facts) error {
 	first, err := r.Roster.First().Enrolments(ctx, from, f.User.ID)
 	if err != nil {
@@ -111,7 +111,11 @@ func (r *Recovery) gains(ctx context.Context, from auth.Reader, f policy.Facts) 
 	case len(roster.Of(r.Roster.First().Kind(), step.Accepts)) > 0:
 		return auth.ConflictError{Code: enough, Why: "Your password is enough to change your second step, so there is nothing to wait for."}
 	}
-	return nil
+	reached, err := r.Contacts.Destinations(ctx, from, f.User)
+	if err == nil && len(reached) == 0 {
+		err = auth.ConflictError{Code: "unreached", Why: "There is no address or number where we could tell you of it, so nothing can begin. Ask those who run this site for help."}
+	}
+	return err
 }
 
 // way is how somebody comes in without what they lost, as far as there is one.

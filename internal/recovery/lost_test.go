@@ -53,6 +53,12 @@ var (
 // eachLost is a Recovery with somebody who has an authenticator, or nothing, on both databases.
 func eachLost(t *testing.T, has bool, test func(*testing.T, *Recovery, *factortest.Clock, auth.User)) {
 	t.Helper()
+	eachTold(t, has, map[notify.Channel]notify.Carrier{notify.Email: notify.Nowhere{}}, test)
+}
+
+// eachTold is the same where messages go by some carriers.
+func eachTold(t *testing.T, has bool, carriers map[notify.Channel]notify.Carrier, test func(*testing.T, *Recovery, *factortest.Clock, auth.User)) {
+	t.Helper()
 	dbtest.Each(t, []fs.FS{user.Schema, throttle.Schema, audit.Schema, notify.Schema, onetime.Schema, session.Schema}, func(t *testing.T, d *db.DB) {
 		clock := factortest.NewClock()
 		rules := policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{"totp", "passkey"}, Given: []auth.Kind{accesspass.Kind, onetime.Email},
@@ -64,7 +70,7 @@ func eachLost(t *testing.T, has bool, test func(*testing.T, *Recovery, *factorte
 		}
 		ros.Add(lostStub{"password", []auth.Enrolment{{ID: "password", Kind: "password"}}}, second)
 		users, trail := user.NewStore(d), audit.New(d, make([]byte, 32), clock.Now)
-		outbox := notify.New(notify.Parts{DB: d, Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		outbox := notify.New(notify.Parts{DB: d, Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Carriers: carriers, Metrics: prometheus.NewRegistry()})
 		r := New(Parts{DB: d, Users: users, Roster: ros, Outbox: outbox, Contacts: onetime.New(onetime.Parts{DB: d, Users: users, Outbox: outbox, Clock: clock.Now}),
 			Throttle: throttle.New(d, clock.Now), Trail: trail, Revoker: factortest.Epochs(d),
 			Sessions: session.New(session.Config{}, d, users, trail, clock.Now), Clock: clock.Now})
@@ -223,6 +229,23 @@ func TestWhatIsNotUnderWayIsNotEnded(t *testing.T) {
 		}
 		if ended != 1 || len(all) != 3 {
 			t.Errorf("%d ended, %d rows", ended, len(all))
+		}
+	})
+}
+
+// L3: a wait that nobody is told of is none, whether it would begin by itself or by hand.
+func TestNothingBeginsWhereNobodyIsReached(t *testing.T) {
+	eachTold(t, true, nil, func(t *testing.T, r *Recovery, clock *factortest.Clock, u auth.User) {
+		r.arrives(t, u, byWord, byPass)
+		ctx, no := inSession(t, u, byWord, byPass), auth.ConflictError{}
+		if _, err := r.beginWait(ctx, web.None{}); !errors.As(err, &no) || no.Code != "unreached" {
+			t.Error(err)
+		}
+		if said, err := r.lost(ctx, web.None{}); err != nil || said.Why != no.Why || said.Begun {
+			t.Errorf("%+v, %v", said, err)
+		}
+		if all, err := r.Trail.Recent(t.Context(), u.ID, 10); err != nil || len(all) > 0 || !r.now(t, u.ID).Recovers.IsZero() {
+			t.Error("it began: ", all, err)
 		}
 	})
 }
