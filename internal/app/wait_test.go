@@ -115,3 +115,59 @@ func TestWithoutMessagesNothingCountsAsLost(t *testing.T) {
 		}
 	})
 }
+
+// F4, L3: any session takes back that something is lost, and the person hears of it and can answer.
+func TestTheEndOfAWaitByHandIsTold(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u, b, _ := w.byHand(t, annsLogin)
+		ended := func(to string) (all []noticed) {
+			for _, one := range w.notices(t, to) {
+				if one.text == "notice-recovery-ended" {
+					all = append(all, one)
+				}
+			}
+			return all
+		}
+		b.api("POST", "/account/recovery")
+		w.wait(40 * time.Minute)
+		for range 2 { // who cancels what is over ends nothing
+			if a := b.clone().api("DELETE", "/account/recovery"); a.status != 204 {
+				t.Fatal(a)
+			}
+		}
+		if n := len(ended(annsLogin)); n != 1 {
+			t.Fatal("one mailbox is told ", n, " times")
+		}
+		w.contact(t, u, "elsewhere@example.org", "")
+		b.api("POST", "/account/recovery")
+		w.wait(time.Minute)
+		b.api("DELETE", "/account/recovery")
+		if len(ended(annsLogin)) != 2 || len(ended("elsewhere@example.org")) != 1 {
+			t.Error("the login and the address of the account")
+		}
+		token := ended(annsLogin)[0].token()
+		for face, send := range w.browser().faces() {
+			if a := send("GET", "/not-me?token="+token); a.status != 200 || face == "page" && !strings.Contains(a.body, "not lost after all") {
+				t.Errorf("%s: %v", face, a)
+			}
+		}
+		w.answered(t, token)
+		if b.session().status != 401 {
+			t.Error("the session goes on after the answer")
+		}
+	}, recovering, coded)
+}
+
+// What the real thing ends is not told: whoever has that has seen it.
+func TestTheEndOfAWaitByTheRealThingIsNotTold(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		_, _, _, key := w.hasApp(t, annsLogin)
+		w.comeWeakly(t, annsLogin)
+		w.comeBy(t, annsLogin, key)
+		for _, one := range w.notices(t, annsLogin) {
+			if one.text == "notice-recovery-ended" {
+				t.Error(one.Mail.Text)
+			}
+		}
+	}, recovering)
+}

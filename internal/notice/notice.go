@@ -89,6 +89,10 @@ func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error 
 		tell = n.blocked
 	case auth.RecoveryBegan:
 		tell = n.recoveryBegan
+	case auth.RecoveryEnded:
+		if tell = n.recoveryEnded; e.Detail["by"] != "cancelled" { // by the real thing: whoever has that needs no word of it
+			return nil
+		}
 	case auth.SignInFailed, auth.StepUpFailed:
 		if tell = n.failed; e.Failures < tooMany {
 			return nil
@@ -188,6 +192,25 @@ func (n *Notices) recoveryBegan(ctx context.Context, tx auth.Tx, u auth.User, e 
 			l.phone = d.To
 		} else {
 			l.to.Email = d.To
+		}
+		if err := n.send(ctx, tx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recoveryEnded goes to the address of the account and to the login: any session takes back what somebody waits for, one of a
+// thief too. As often as a wait may begin, so often it ends.
+func (n *Notices) recoveryEnded(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
+	to := []string{u.Email}
+	if user.Key(u.Email) != user.Key(u.Login) {
+		to = append(to, u.Login)
+	}
+	for _, address := range to {
+		l := letter{name: "notice-recovery-ended", to: u, tags: whence(ctx, e), link: about(e)}
+		if l.to.Email = address; address == "" {
+			continue
 		}
 		if err := n.send(ctx, tx, l); err != nil {
 			return err

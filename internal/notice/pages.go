@@ -79,6 +79,7 @@ var happened = map[auth.EventKind]string{
 	auth.MethodSet:       "An administrator changed the second step of your account.",
 	auth.PassGiven:       "An administrator gave out an access pass for your account.",
 	auth.RecoveryBegan:   "Somebody said that the second step of your account is lost, to change it in a while.",
+	auth.RecoveryEnded:   "Somebody said that the second step of your account is not lost after all.",
 	auth.SignInFailed:    "The second step of your account was wrong several times.",
 	auth.StepUpFailed:    "The second step of your account was wrong several times.",
 }

@@ -153,7 +153,7 @@ func TestAMessageThatAStrangerMayReadSaysNotWhereCodesAreSent(t *testing.T) {
 	for _, m := range messages {
 		for _, tag := range destinations {
 			_, err := overlaid(t, "en.toml", "["+m.name+"]\nlead = \"Call {"+tag+"}\"")
-			stranger := slices.Contains([]string{"code-verify", "notice-email", "notice-phone", "notice-blocked", "notice-recovery-begun"}, m.name)
+			stranger := slices.Contains([]string{"code-verify", "notice-email", "notice-phone", "notice-blocked", "notice-recovery-begun", "notice-recovery-ended"}, m.name)
 			if stranger && (err == nil || !strings.Contains(err.Error(), "would learn where codes are sent")) || !stranger && err != nil {
 				t.Errorf("{%s} in %s: %v", tag, m.name, err)
 			}

@@ -48,6 +48,7 @@ var messages = []message{
 	{name: "notice-pass", account: "agent.email", own: true},
 	{name: "reset-link", tags: []string{"until"}, own: true},
 	{name: "notice-recovery-begun", tags: []string{"until"}, account: "agent.name"},
+	{name: "notice-recovery-ended", account: "agent.name"},
 	{name: "test", own: true},
 }
 
