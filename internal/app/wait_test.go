@@ -171,3 +171,24 @@ func TestTheEndOfAWaitByTheRealThingIsNotTold(t *testing.T) {
 		}
 	}, recovering)
 }
+
+// L2, S10: whoever asks for a link in somebody's name is told the same, and the link that is under way goes on.
+func TestAStrangerDoesNotTakeALinkAway(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.add(t, annsLogin, annsPassword)
+		mine := w.forgets(t, annsLogin, annsLogin)
+		for _, face := range []string{"api", "page"} {
+			w.wait(20 * time.Second)
+			a, nobody := w.browser().faces()[face]("POST", "/forgot", "login", annsLogin), w.browser().faces()[face]("POST", "/forgot", "login", "nobody@example.com")
+			if a.status != nobody.status || a.location != nobody.location || a.status >= 400 {
+				t.Error(face, a, nobody)
+			}
+		}
+		if n := len(w.links(t, annsLogin)); n != 1 {
+			t.Error(n, "links were sent")
+		}
+		if a := w.browser().api("POST", mine, "password", newPassword); a.status != 204 {
+			t.Error("killed: ", a)
+		}
+	}, told)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"time"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/factor/password"
@@ -51,7 +52,11 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	if err != nil {
 		return err
 	}
-	if shared || u.Disabled || u.Frozen.After(r.Clock()) {
+	last, err := r.newest(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	if shared || u.Disabled || u.Frozen.After(r.Clock()) || r.underWay(u, last) {
 		u, to = auth.User{}, ""
 	}
 	if err := r.Throttle.Spend(ctx, tx, r.asking(ctx, login)...); err != nil {
@@ -63,20 +68,28 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	} else if err != nil {
 		return err
 	}
-	return r.send(ctx, tx, u, to)
+	if u.ID == "" {
+		last = sent{}
+	}
+	return r.send(ctx, tx, u, to, last)
+}
+
+// atLeast is how long a link lives whoever asks for another: else a stranger who knows the login could keep its person from
+// ever using one.
+const atLeast = time.Minute
+
+// underWay is true of a link that was made just now and works.
+func (r *Recovery) underWay(u auth.User, last sent) bool {
+	return last.epoch == u.Epoch && r.Clock().Before(last.expires.Add(atLeast-linkLife))
 }
 
 // send puts a new link into the outbox. The one before is dead then, and not sent if it still waits.
-func (r *Recovery) send(ctx context.Context, tx auth.Tx, u auth.User, to string) error {
-	before, err := r.waiting(ctx, tx, u.ID)
-	if err != nil {
-		return err
-	}
+func (r *Recovery) send(ctx context.Context, tx auth.Tx, u auth.User, to string, last sent) error {
 	token, message, now, from := secret.NewToken(), secret.NewID(), r.Clock(), auth.OriginOf(ctx)
 	if err := r.keep(ctx, tx, u.ID, secret.Digest(token), forgotten, message); err != nil {
 		return err
 	}
-	if err := r.Outbox.Cancel(ctx, tx, before); err != nil {
+	if err := r.Outbox.Cancel(ctx, tx, last.message); err != nil {
 		return err
 	}
 	return r.Outbox.Send(ctx, tx, notify.Message{ID: message, User: u, Channel: notify.Email, To: to, Name: "password-link", Lifetime: linkLife,

@@ -221,6 +221,42 @@ func TestALinkWorksOnceForHalfAnHour(t *testing.T) {
 	})
 }
 
+// L2: a stranger who asks in somebody's name does not take their link from them at once, nor send another; a dead one holds
+// nobody up.
+func TestALinkLivesForAMinuteWhoeverAsks(t *testing.T) {
+	each(t, func(t *testing.T, k *desk) {
+		ann := factortest.Person(t, k.DB, "ann", k.Now())
+		want := k.asks(ann.Login)
+		link := k.tokens()[0]
+		k.Wait(time.Minute - time.Microsecond)
+		if got := k.asks(ann.Login); len(got) != len(want) {
+			t.Errorf("it takes %v, and took %v", got, want)
+		}
+		if _, err := k.opens(t.Context(), secret.Digest(link)); err != nil || len(k.tokens()) != 1 {
+			t.Fatal("asked for again, it is dead: ", err, len(k.tokens()))
+		}
+		k.Wait(time.Microsecond)
+		k.asks(ann.Login)
+		if err := k.uses(link); !errors.Is(err, auth.ErrNotFound) {
+			t.Error("after a minute: ", err)
+		}
+		// Used, or voided by what happened to the account, it makes way at once.
+		if err := k.uses(k.tokens()[0]); err != nil {
+			t.Fatal(err)
+		}
+		k.Wait(time.Second)
+		k.asks(ann.Login)
+		if err := k.tx(func(ctx context.Context, tx auth.Tx) error { _, err := k.Users.Bump(ctx, tx, ann.ID); return err }); err != nil {
+			t.Fatal(err)
+		}
+		k.Wait(time.Second)
+		k.asks(ann.Login)
+		if err := k.uses(k.tokens()[0]); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // R4, L3: whatever happens to the account between the check of a link and its use voids it.
 func TestWhatHappensMeanwhileVoidsALink(t *testing.T) {
 	for name, happens := range map[string]func(*desk, context.Context, auth.Tx, auth.User) error{

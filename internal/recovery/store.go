@@ -28,13 +28,22 @@ type link struct {
 	epoch   int64 // of the person when it was made
 }
 
-// waiting is the message that took a person's link to them; empty: there is none.
-func (r *Recovery) waiting(ctx context.Context, from auth.Reader, u auth.UserID) (message string, err error) {
-	err = from.QueryRowContext(ctx, `SELECT message FROM password_links WHERE user_id = $1`, u).Scan(&message)
+// A sent link is the newest of a person, dead or alive.
+type sent struct {
+	message string // that took it to them; empty: none did
+	purpose purpose
+	epoch   int64
+	expires time.Time
+}
+
+// newest is the link that a person was given last; the zero sent: there is none.
+func (r *Recovery) newest(ctx context.Context, from auth.Reader, u auth.UserID) (l sent, err error) {
+	err = from.QueryRowContext(ctx, `SELECT message, purpose, security_epoch, expires_at FROM password_links WHERE user_id = $1`, u).
+		Scan(&l.message, &l.purpose, &l.epoch, db.Stamp(&l.expires))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return message, err
+	return l, err
 }
 
 // keep stores a link in place of the one before. For nobody it is the same statement and nothing is stored.
