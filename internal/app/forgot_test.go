@@ -154,6 +154,7 @@ func TestAskingForALinkTellsNothingOfTheAccount(t *testing.T) {
 		w.add(t, annsLogin, annsPassword)
 		w.disable(t, w.add(t, off, annsPassword).ID)
 		id := w.add(t, frozen, annsPassword).ID
+		w.movesAway(t, id)
 		if err := w.DB.Tx(visitless, func(tx auth.Tx) error { return w.Users.Freeze(visitless, tx, id, w.now().Add(time.Hour)) }); err != nil {
 			t.Fatal(err)
 		}

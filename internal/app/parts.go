@@ -119,6 +119,7 @@ func (p *parts) journeys() {
 		Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions, Sessions: p.sessions, Site: p.site.String(), Clock: p.clock})
 	p.notices = notice.New(notice.Parts{DB: p.db, Users: p.users, Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Roster: p.roster, Contacts: p.mailed,
 		Revoker: p.sessions, Recovery: p.recovery, Site: p.site.String(), Freeze: p.rules.Recovery, Clock: p.clock})
+	p.recovery.Addresses = p.notices // each asks the other
 	for _, w := range []auth.Watcher{p.trust, p.recovery, p.mailed, p.notices} {
 		p.trail.Watch(w)
 	}

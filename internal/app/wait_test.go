@@ -192,3 +192,57 @@ func TestAStrangerDoesNotTakeALinkAway(t *testing.T) {
 		}
 	}, told)
 }
+
+// movesAway is a person whose address changed of late.
+func (w *world) movesAway(t tester, u auth.UserID) {
+	t.Helper()
+	for _, email := range []string{"away@example.org", ""} {
+		now, err := w.Users.Get(visitless, w.DB, u)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		w.contact(t, now, email, "")
+	}
+}
+
+// L3: "This wasn't me" out of an SMS leads to no new password itself; but the account's mailbox still does, while it is locked.
+func TestALockedAccountGetsALinkByMail(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		for _, moved := range []bool{false, true} {
+			login := fmt.Sprintf("ann-%v@example.com", moved)
+			u, b, _ := w.byHand(t, login)
+			phone := map[bool]string{false: annPhone, true: bobPhone}[moved]
+			w.contact(t, u, u.Email, phone)
+			if moved {
+				w.movesAway(t, u.ID)
+				w.contact(t, u, u.Email, phone)
+			}
+			b.api("POST", "/account/recovery")
+			all := w.notices(t, phone)
+			if next := w.answered(t, notMe.FindStringSubmatch(all[0].Text)[1]); next != "/not-me/done" {
+				t.Fatal(next)
+			}
+			if a := w.browser().api("POST", "/forgot", "login", login); a.status != 204 {
+				t.Fatal(a)
+			}
+			links := w.links(t, login)
+			if moved {
+				if len(links) != 0 {
+					t.Error("mailed to what may be an address that the account has left")
+				}
+				continue
+			}
+			if len(links) != 1 {
+				t.Fatal(len(links), "links")
+			}
+			if a := w.browser().api("POST", links[0], "password", newPassword); a.status != 204 {
+				t.Fatal(a)
+			}
+			w.wait(time.Minute)
+			if a := w.browser().api("POST", "/signin", "login", login, "password", string(annsPassword)); a.status != 422 {
+				t.Error("the password of the thief: ", a)
+			}
+			w.browser().signIn(t, login, newPassword, "second_factor")
+		}
+	}, recovering, coded)
+}

@@ -53,7 +53,7 @@ func (n *Notices) recovers(ctx context.Context, from auth.Reader, u auth.User, l
 	if l.address != user.Key(u.Email) || u.Disabled {
 		return false, nil
 	}
-	moved, err := n.moved(ctx, from, u.ID)
+	moved, err := n.Moved(ctx, from, u.ID)
 	return !moved, err
 }
 

@@ -57,8 +57,8 @@ func (n *Notices) spend(ctx context.Context, tx auth.Tx, key digest) (l link, er
 		RETURNING `+columns, key[:], db.Micros(n.Clock())).Scan(l.fields()...))
 }
 
-// moved says whether the address of an account changed as long ago as links live, or less.
-func (n *Notices) moved(ctx context.Context, from auth.Reader, u auth.UserID) (yes bool, err error) {
+// Moved says whether the address of an account changed as long ago as links live, or less.
+func (n *Notices) Moved(ctx context.Context, from auth.Reader, u auth.UserID) (yes bool, err error) {
 	return yes, from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM notice_links WHERE user_id = $1 AND to_old AND expires_at > $2)`,
 		u, db.Micros(n.Clock())).Scan(&yes)
 }

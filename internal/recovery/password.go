@@ -21,7 +21,7 @@ type purpose string
 
 const (
 	forgotten purpose = "forgotten" // they asked for it, as anybody could in their name
-	intruded  purpose = "intruded"  // they answered “This wasn't me”, which locked the account against everything else
+	intruded  purpose = "intruded"  // “This wasn't me” was answered, which locked the account against everything else
 )
 
 // Page is where people go who forgot their password; empty: nothing could be sent to them.
@@ -34,7 +34,9 @@ func (r *Recovery) Page() string {
 
 const forgotPath = "/forgot"
 
-// request sends a link to a new password to whoever has a login. For somebody who does not exist, who may not have one now,
+// request sends a link to a new password to whoever has a login, while the account is locked, too: whoever answered “This
+// wasn't me” out of an SMS got none, and the password that somebody may know opens it still. Not if its address changed of
+// late, though: the mailbox may be one that the account has left. For somebody who does not exist, who may not have one now,
 // or whose address is not theirs alone, it takes the same statements and nothing arrives (S10).
 func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id auth.UserID) error {
 	if err := r.Users.Lock(ctx, tx, id); err != nil && !errors.Is(err, auth.ErrNotFound) {
@@ -48,6 +50,14 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	if err != nil {
 		return err
 	}
+	why := forgotten
+	if u.Frozen.After(r.Clock()) { // by then an intruder may have proved an address of theirs; the login is nothing they could change
+		why, to = intruded, u.Login
+	}
+	moved, err := r.Addresses.Moved(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
 	shared, err := r.Contacts.Shared(ctx, tx, u.ID, to)
 	if err != nil {
 		return err
@@ -56,7 +66,7 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	if err != nil {
 		return err
 	}
-	if shared || u.Disabled || u.Frozen.After(r.Clock()) || r.underWay(u, last) {
+	if shared || u.Disabled || why == intruded && moved || r.underWay(u, why, last) {
 		u, to = auth.User{}, ""
 	}
 	if err := r.Throttle.Spend(ctx, tx, r.asking(ctx, login)...); err != nil {
@@ -71,22 +81,22 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	if u.ID == "" {
 		last = sent{}
 	}
-	return r.send(ctx, tx, u, to, last)
+	return r.send(ctx, tx, u, to, why, last)
 }
 
 // atLeast is how long a link lives whoever asks for another: else a stranger who knows the login could keep its person from
 // ever using one.
 const atLeast = time.Minute
 
-// underWay is true of a link that was made just now and works.
-func (r *Recovery) underWay(u auth.User, last sent) bool {
-	return last.epoch == u.Epoch && r.Clock().Before(last.expires.Add(atLeast-linkLife))
+// underWay is true of a link that was made just now and works as another would.
+func (r *Recovery) underWay(u auth.User, why purpose, last sent) bool {
+	return last.epoch == u.Epoch && (last.purpose == why || last.purpose == intruded) && r.Clock().Before(last.expires.Add(atLeast-linkLife))
 }
 
 // send puts a new link into the outbox. The one before is dead then, and not sent if it still waits.
-func (r *Recovery) send(ctx context.Context, tx auth.Tx, u auth.User, to string, last sent) error {
+func (r *Recovery) send(ctx context.Context, tx auth.Tx, u auth.User, to string, why purpose, last sent) error {
 	token, message, now, from := secret.NewToken(), secret.NewID(), r.Clock(), auth.OriginOf(ctx)
-	if err := r.keep(ctx, tx, u.ID, secret.Digest(token), forgotten, message); err != nil {
+	if err := r.keep(ctx, tx, u.ID, secret.Digest(token), why, message); err != nil {
 		return err
 	}
 	if err := r.Outbox.Cancel(ctx, tx, last.message); err != nil {

@@ -34,7 +34,16 @@ import (
 type desk struct {
 	*Recovery
 	*factortest.Clock
-	t *testing.T
+	t     *testing.T
+	moved moves
+}
+
+// moves are people whose address changed of late.
+type moves map[auth.UserID]bool
+
+func (m moves) Moved(ctx context.Context, from auth.Reader, u auth.UserID) (bool, error) {
+	var none bool
+	return m[u], from.QueryRowContext(ctx, `SELECT FALSE`).Scan(&none) // as much work for everybody
 }
 
 func each(t *testing.T, test func(*testing.T, *desk)) {
@@ -45,7 +54,7 @@ func each(t *testing.T, test func(*testing.T, *desk)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k := &desk{Clock: factortest.NewClock(), t: t}
+		k := &desk{Clock: factortest.NewClock(), t: t, moved: moves{"id-left": true}}
 		users, keys, trail, counts := user.NewStore(d), factortest.Keys(t), audit.New(d, make([]byte, 32), k.Now), throttle.New(d, k.Now)
 		outbox := notify.New(notify.Parts{DB: d, Keys: keys, Texts: texts, Language: "en", Keep: true, Clock: k.Now, Log: slog.New(slog.DiscardHandler),
 			Carriers: map[notify.Channel]notify.Carrier{notify.Email: notify.Nowhere{}}, Metrics: prometheus.NewRegistry()})
@@ -55,7 +64,7 @@ func each(t *testing.T, test func(*testing.T, *desk)) {
 		contacts := onetime.New(onetime.Parts{DB: d, Keys: keys, Users: users, Outbox: outbox, Trail: trail, Throttle: counts, Roster: ros,
 			Revoker: factortest.Epochs(d), Rules: onetime.Rules{Email: 1000}, Clock: k.Now})
 		k.Recovery = New(Parts{DB: d, Keys: keys, Users: users, Roster: ros, Passwords: words, Contacts: contacts, Outbox: outbox, Throttle: counts, Trail: trail,
-			Revoker: factortest.Epochs(d), Passes: accesspass.New(accesspass.Parts{DB: d, Keys: keys, Clock: k.Now}), Site: "https://id.example.com", Clock: k.Now})
+			Revoker: factortest.Epochs(d), Passes: accesspass.New(accesspass.Parts{DB: d, Keys: keys, Clock: k.Now}), Addresses: k.moved, Site: "https://id.example.com", Clock: k.Now})
 		test(t, k)
 	})
 }
@@ -141,11 +150,12 @@ func (k *desk) uses(token auth.Secret) error {
 // S10: whether somebody has a name or not, is disabled, frozen, shares an address or is asked for too often: the same work.
 func TestAskingTakesTheSameStatementsWhoeverItIs(t *testing.T) {
 	each(t, func(t *testing.T, k *desk) {
-		for _, name := range []string{"ann", "off", "frozen"} {
+		for _, name := range []string{"ann", "off", "frozen", "left"} {
 			factortest.Person(t, k.DB, name, k.Now())
 		}
 		if err := k.tx(func(ctx context.Context, tx auth.Tx) error {
-			return errors.Join(k.Users.Disable(ctx, tx, "id-off"), k.Users.Freeze(ctx, tx, "id-frozen", k.Now().Add(time.Hour)))
+			return errors.Join(k.Users.Disable(ctx, tx, "id-off"), k.Users.Freeze(ctx, tx, "id-frozen", k.Now().Add(time.Hour)),
+				k.Users.Freeze(ctx, tx, "id-left", k.Now().Add(time.Hour)))
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -154,20 +164,20 @@ func TestAskingTakesTheSameStatementsWhoeverItIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := k.asks(ann.Login)
-		for _, login := range []string{"nobody@example.com", "off@example.com", "frozen@example.com", "", ann.Login} {
+		for _, login := range []string{"nobody@example.com", "off@example.com", "frozen@example.com", "left@example.com", "", ann.Login} {
 			k.Wait(time.Minute)
 			if got := k.asks(login); len(got) != len(want) {
 				t.Errorf("%q takes %v, Ann takes %v", login, got, want)
 			}
 		}
-		if n := len(k.tokens()); n != 1 { // the first of Ann's was taken back
+		if n := len(k.tokens()); n != 2 { // the first of Ann's was taken back
 			t.Error(n, "links to be sent")
 		}
 		var rows, failed int
 		if err := k.DB.QueryRowContext(t.Context(), `SELECT COUNT(*), COUNT(CASE WHEN user_id = '' THEN 1 END) FROM outbox`).Scan(&rows, &failed); err != nil {
 			t.Fatal(err)
 		}
-		if rows != 5 || failed != 4 {
+		if rows != 6 || failed != 4 {
 			t.Error(rows, "messages,", failed, "to nobody")
 		}
 	})
@@ -319,6 +329,39 @@ func TestALinkAfterThisWasntMePassesTheLock(t *testing.T) {
 			t.Error("the one that was asked for lives on: ", err)
 		}
 		if err := k.uses(auth.Secret(path[len("/forgot/"):])); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// L3: while an account is locked a link goes to the login alone and passes the lock, unless the address changed of late.
+func TestALinkIsMailedToALockedAccount(t *testing.T) {
+	each(t, func(t *testing.T, k *desk) {
+		for _, name := range []string{"ann", "left"} {
+			u := factortest.Person(t, k.DB, name, k.Now())
+			if err := k.tx(func(ctx context.Context, tx auth.Tx) error {
+				_, err := tx.ExecContext(ctx, `INSERT INTO contacts (id, user_id, kind, destination, destination_key, preferred, added_at, last_used_at)
+					VALUES ($1, $2, 'email', $3, $3, TRUE, 0, 0)`, name, u.ID, name+"@intruder.example")
+				return errors.Join(err, k.Users.Freeze(ctx, tx, u.ID, k.Now().Add(time.Hour)))
+			}); err != nil {
+				t.Fatal(err)
+			}
+			k.asks(u.Login)
+		}
+		letters, err := k.Outbox.Kept(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := ""
+		for _, l := range letters {
+			if inMail.MatchString(l.Mail.Text) {
+				to += l.To
+			}
+		}
+		if to != "ann@example.com" {
+			t.Fatalf("mailed to %q", to)
+		}
+		if err := k.uses(k.tokens()[0]); err != nil {
 			t.Error(err)
 		}
 	})

@@ -41,6 +41,7 @@ type Parts struct {
 	Trail     *audit.Trail
 	Revoker   auth.Revoker
 	Sessions  Sessions
+	Addresses Addresses
 	Site      string // scheme and host, for links
 	Clock     func() time.Time
 }
@@ -49,6 +50,12 @@ type Parts struct {
 type Sessions interface {
 	// Cool ends every fresh proof of a person.
 	Cool(ctx context.Context, tx auth.Tx, u auth.UserID) error
+}
+
+// Addresses knows what became of where people are told.
+type Addresses interface {
+	// Moved says whether the address of an account changed of late.
+	Moved(ctx context.Context, from auth.Reader, u auth.UserID) (bool, error)
 }
 
 func New(p Parts) *Recovery { return &Recovery{p} }
