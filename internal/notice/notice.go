@@ -10,9 +10,7 @@ package notice
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
@@ -140,12 +138,12 @@ func (n *Notices) changed(ctx context.Context, tx auth.Tx, u auth.User, e auth.E
 // not know the other.
 func (n *Notices) contactChanged(ctx context.Context, tx auth.Tx, u auth.User, e auth.Event) error {
 	l := letter{name: "notice-phone", to: u, tags: whence(ctx, e), link: about(e), purses: purses(u, perPerson)}
-	l.tags["old"], l.tags["new"] = maskPhone(e.Before.Phone), maskPhone(u.Phone)
+	l.tags["old"], l.tags["new"] = user.MaskPhone(e.Before.Phone), user.MaskPhone(u.Phone)
 	if e.Detail["field"] != "email" {
 		return n.send(ctx, tx, l)
 	}
 	l.name, l.link.subject = "notice-email", e.Before.Email
-	l.tags["old"], l.tags["new"] = maskEmail(e.Before.Email), maskEmail(u.Email)
+	l.tags["old"], l.tags["new"] = user.MaskEmail(e.Before.Email), user.MaskEmail(u.Email)
 	if user.Key(e.Before.Email) != user.Key(u.Email) {
 		old := l
 		old.to.Email, old.link.toOld, old.purses = e.Before.Email, true, purses(u, perOld)
@@ -289,18 +287,4 @@ func whence(ctx context.Context, e auth.Event) map[string]string {
 // about is the link of an event, as far as the event says.
 func about(e auth.Event) link {
 	return link{kind: e.Kind, factor: auth.Kind(e.Detail["factor"]), subject: e.Detail["id"]}
-}
-
-// maskEmail shows enough of an address to recognise it (C6).
-func maskEmail(to string) string {
-	_, first := utf8.DecodeRuneInString(to)
-	return to[:first] + "•••" + to[max(first, strings.LastIndexByte(to, '@')):]
-}
-
-// maskPhone is the same for a number. The first one replaces none.
-func maskPhone(to string) string {
-	if to == "" {
-		return ""
-	}
-	return "•••• " + to[max(0, len(to)-4):]
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/factor/accesspass"
@@ -15,6 +13,7 @@ import (
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
+	"sallyport/internal/user"
 )
 
 // Issued is the pass that a reset left.
@@ -75,8 +74,7 @@ func (r *Recovery) mail(ctx context.Context, tx auth.Tx, u auth.User, pass acces
 	}
 	facts := wording.Facts{At: r.Clock(), Until: pass.Until, Link: r.Site + "/pass?token=" + string(pass.Code),
 		Tags: map[string]string{"agent.name": u.Name, "to": to}}
-	_, first := utf8.DecodeRuneInString(to)
-	return to[:first] + "•••" + to[max(first, strings.LastIndexByte(to, '@')):], r.Outbox.Send(ctx, tx, notify.Message{
+	return user.MaskEmail(to), r.Outbox.Send(ctx, tx, notify.Message{
 		ID: secret.NewID(), User: u, Channel: notify.Email, To: to, Name: "reset-link", Facts: facts, Lifetime: accesspass.Bound})
 }
 

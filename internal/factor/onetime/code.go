@@ -6,10 +6,10 @@ import (
 	"math/big"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/secret"
+	"sallyport/internal/user"
 )
 
 // lifetime of a code. Source: security.md, "Codes".
@@ -48,12 +48,7 @@ func parse(response auth.Secret) (auth.Kind, string, error) {
 // mask shows enough of a destination to recognise it (C6).
 func mask(kind auth.Kind, to string) string {
 	if kind == SMS {
-		return "•••• " + to[max(0, len(to)-4):]
+		return user.MaskPhone(to)
 	}
-	at := strings.LastIndexByte(to, '@')
-	if at < 1 {
-		return "•••"
-	}
-	_, first := utf8.DecodeRuneInString(to)
-	return to[:first] + "•••" + to[at:]
+	return user.MaskEmail(to)
 }
