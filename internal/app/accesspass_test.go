@@ -167,100 +167,7 @@ func TestAPassAloneOpensNothing(t *testing.T) {
 	})
 }
 
-// A3: after a reset the password alone neither gets in nor sets anything up.
-func TestAfterAResetThePasswordAloneOpensNothing(t *testing.T) {
-	for name, change := range worldsOfReset {
-		t.Run(name, func(t *testing.T) {
-			inWorlds(t, func(t *testing.T, w *world) {
-				u, _ := w.withApp(t, annsLogin)
-				old := w.browser()
-				left := w.resets(t, u)
-				if left.Pass.Code == "" || left.To != "" || !left.Pass.Until.Equal(w.now().Add(72*time.Hour)) {
-					t.Fatalf("%+v", left)
-				}
-				thief := w.browser()
-				if a := thief.signIn(t, annsLogin, password, "second_factor"); a.kinds() != "accesspass" || a.field("next") != "/signin/accesspass" {
-					t.Error(a)
-				}
-				for face, send := range thief.faces() {
-					for _, path := range []string{"/signin/enrol/totp", "/signin/enrol/passkey/options"} {
-						if a := send("POST", path); a.status < 400 && a.location != "/signin" {
-							t.Errorf("%s %s: %v", face, path, a)
-						}
-					}
-					if a := thief.second(face, badPass); a.status != 422 {
-						t.Errorf("%s: %v", face, a)
-					}
-				}
-				w.wait(72*time.Hour - time.Minute)
-				b := w.browser()
-				b.signIn(t, annsLogin, password, "second_factor")
-				if a := b.second("api", string(left.Pass.Code)); a.field("state") != "enrolment" || a.in() {
-					t.Fatal(a)
-				}
-				b.enrol(t, "/signin/enrol")
-				if a := b.session(); a.status != 200 {
-					t.Error(a)
-				}
-				if a := old.session(); a.status != 401 {
-					t.Error(a)
-				}
-				if n := w.count(t, "access_passes"); n != 0 {
-					t.Error("it is there still")
-				}
-				w.browser().signIn(t, annsLogin, password, "second_factor")
-			}, change)
-		})
-	}
-}
-
 var worldsOfReset = map[string]func(*config.Config){"optional": func(*config.Config) {}, "required": required}
-
-// A3: once its time is over the account stays shut, until an administrator helps: with a pass, or by another reset.
-func TestALapsedResetKeepsTheAccountShut(t *testing.T) {
-	for name, change := range worldsOfReset {
-		t.Run(name, func(t *testing.T) {
-			inWorlds(t, func(t *testing.T, w *world) {
-				u, _ := w.withApp(t, annsLogin)
-				shut := func() {
-					t.Helper()
-					for face, send := range w.browser().faces() {
-						a := send("POST", "/signin", "login", annsLogin, "password", password)
-						if a.status != 409 || a.in() || face == "api" && a.problem() != "factor-blocked" || !strings.Contains(a.body, "Ask those who run this site for help.") ||
-							strings.Contains(a.body, "somebody else") {
-							t.Errorf("%s: %v", face, a)
-						}
-					}
-				}
-				opens := func(pass string) {
-					t.Helper()
-					b := w.browser()
-					b.signIn(t, annsLogin, password, "second_factor")
-					if a := b.second("api", pass); a.status != 200 {
-						t.Error(a)
-					}
-				}
-				left := w.resets(t, u)
-				b := w.browser()
-				b.signIn(t, annsLogin, password, "second_factor")
-				w.wait(72 * time.Hour)
-				if a := b.second("api", string(left.Pass.Code)); a.status != 401 && a.status != 422 {
-					t.Error(a)
-				}
-				shut()
-				pass := w.given(t, u)
-				w.wait(time.Hour)
-				shut()
-				pass = w.given(t, u)
-				opens(pass)
-				left = w.resets(t, u)
-				w.wait(72 * time.Hour)
-				shut()
-				opens(string(w.resets(t, u).Pass.Code))
-			}, change)
-		})
-	}
-}
 
 // A4, L3: a pass changes nothing about an account that is locked against changes.
 func TestAPassUnlocksNoFrozenAccount(t *testing.T) {
@@ -354,26 +261,6 @@ func TestNoPassIsGivenForNothing(t *testing.T) {
 	}
 }
 
-// A3: who was asked for the password alone goes on so after a reset.
-func TestAResetAsksNoMoreThanBefore(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(*config.Config)
-		off    bool
-	}{"MFA is off here": {mfaOff, false}, "they disabled it": {func(*config.Config) {}, true}} {
-		t.Run(name, func(t *testing.T) {
-			w := inSQLite(t, c.change)
-			u, _ := w.withApp(t, annsLogin)
-			if err := w.DB.Tx(visitless, func(tx auth.Tx) error { return w.Users.SwitchMFA(visitless, tx, u.ID, c.off) }); err != nil {
-				t.Fatal(err)
-			}
-			if left := w.resets(t, u); left != (recovery.Issued{}) || w.count(t, "access_passes") != 0 {
-				t.Errorf("%+v", left)
-			}
-			w.browser().signIn(t, annsLogin, password, "signed_in")
-		})
-	}
-}
-
 var resetLink = regexp.MustCompile(`http://localhost:8080(/pass\?token=([0-9A-Z-]{19}))\s`)
 
 // link is path and pass of the newest mail of a reset, and whom it went to.
@@ -392,58 +279,6 @@ func (w *world) link(t tester) (path, pass, to string) {
 	return "", "", ""
 }
 
-// A3: where there is mail the pass goes out as a link, which nobody else sees, and which leads to the sign-in.
-func TestAResetIsFollowedByALink(t *testing.T) {
-	inWorlds(t, func(t *testing.T, w *world) {
-		for _, face := range []string{"page", "api"} {
-			u, _ := w.withApp(t, face+annsLogin)
-			w.contact(t, u, "elsewhere@example.com", "") // which they did not prove to read
-			left := w.resets(t, u)
-			if left.Pass.Code != "" || left.To != face[:1]+"•••@example.com" {
-				t.Fatalf("%+v", left)
-			}
-			path, pass, to := w.link(t)
-			if to != u.Login {
-				t.Error("it went to", to)
-			}
-			w.notice(t, "elsewhere@example.com", "notice-mfa-reset")
-			b := w.browser()
-			for range 2 { // whoever scans mails follows it
-				if page := b.form("GET", path); page.status != 200 || !strings.Contains(page.body, "<h1>Your second step was reset</h1>") || strings.Contains(page.body, u.Login) || len(page.cookies) > 0 {
-					t.Fatal(page)
-				}
-			}
-			a := b.faces()[face]("POST", "/pass", "token", pass)
-			if a.cookies[visit.PassCookie] != pass || a.status >= 400 || face == "page" && (a.status != 303 || a.location != "/signin") {
-				t.Fatal(a)
-			}
-			b.signIn(t, u.Login, password, "second_factor")
-			if page := b.form("GET", "/signin/accesspass"); page.status != 200 || !strings.Contains(page.body, `value="`+pass+`"`) {
-				t.Error(page)
-			}
-			if page := b.form("POST", "/signin/accesspass", "code", badPass); page.status != 422 || strings.Contains(page.body, pass) {
-				t.Error(page)
-			}
-			b.second(face, pass)
-			b.enrol(t, "/signin/enrol")
-			if a := b.session(); a.status != 200 || b.has(visit.PassCookie) {
-				t.Error(a)
-			}
-			for _, token := range []string{pass, badPass, "", "x", strings.Repeat("x", 64)} {
-				for face, send := range w.browser().faces() {
-					a := send("POST", "/pass", "token", token)
-					if a.status != 404 || !strings.Contains(a.body, "This link does not work, or not any more.") || len(a.cookies) > 0 {
-						t.Errorf("%s %q: %v", face, token, a)
-					}
-				}
-				if a := w.browser().form("GET", "/pass?token="+token); a.status != 404 || !strings.Contains(a.body, "ask those who run this site") {
-					t.Error(a)
-				}
-			}
-		}
-	}, told)
-}
-
 // What a browser brings along is filled in only if it is a pass at all, and never as markup.
 func TestOnlyAPassIsFilledIn(t *testing.T) {
 	w := inSQLite(t)
@@ -456,43 +291,6 @@ func TestOnlyAPassIsFilledIn(t *testing.T) {
 		if page := b.form("GET", "/signin/accesspass"); page.status != 200 || strings.Contains(page.body, "value=") || strings.Contains(page.body, "<script>") {
 			t.Errorf("%.20q: %v", brought, page)
 		}
-	}
-}
-
-// C5, A3: the address that somebody proved for codes was one of the factors that a reset removes; it may be a thief's.
-func TestTheLinkGoesToTheLogin(t *testing.T) {
-	w := inSQLite(t, coded)
-	u, b := w.withCodes(t, annsLogin, "", "email")
-	w.contact(t, u, "proved@example.com", "")
-	w.wait(5 * time.Minute)
-	b.prove(t, "email", "proved@example.com")
-	w.resets(t, u)
-	if _, _, to := w.link(t); to != annsLogin {
-		t.Error("it went to", to)
-	}
-}
-
-// S5, A3: nor does a mailed code open an account after a reset without the password.
-func TestAfterAResetAMailedCodeNeedsThePassword(t *testing.T) {
-	w := inSQLite(t, coded, byMail)
-	u, _ := w.withApp(t, annsLogin)
-	w.resets(t, u)
-	_, pass, _ := w.link(t)
-	b := w.browser()
-	b.api("POST", "/signin/mailed", "login", annsLogin)
-	if a := b.api("POST", "/signin/mailed/code", "code", w.code(t, annsLogin)); a.field("state") != "second_factor" || a.kinds() != "password" {
-		t.Fatal(a)
-	}
-	for _, face := range []string{"page", "api"} {
-		if a := b.second(face, pass); a.in() || a.status != 422 {
-			t.Errorf("a mailbox opens it: %v", a)
-		}
-	}
-	if a := b.api("POST", "/signin/password", "password", password); a.kinds() != "accesspass" || a.in() {
-		t.Error(a)
-	}
-	if a := b.second("api", pass); a.field("state") != "enrolment" {
-		t.Error(a)
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/app"
 	"sallyport/internal/auth"
+	"sallyport/internal/config"
+	"sallyport/internal/db/dbtest"
 )
 
 // L3: a sign-in that a mailed code began, and the authenticator finished, shows that the authenticator is not lost.
@@ -245,4 +248,72 @@ func TestALockedAccountGetsALinkByMail(t *testing.T) {
 			w.browser().signIn(t, login, newPassword, "second_factor")
 		}
 	}, recovering, coded)
+}
+
+func TestOfManyAtOnceOneBegins(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u, b, _ := w.byHand(t, annsLogin)
+		var requests []func() answer
+		for range 6 {
+			twin := b.clone()
+			requests = append(requests, func() answer { return twin.api("POST", "/account/recovery") })
+		}
+		until := ""
+		for _, a := range atOnce(requests...) {
+			if a.status != 200 || until != "" && a.field("until") != until {
+				t.Error(a)
+			}
+			until = a.field("until")
+		}
+		if len(w.events(t, u.ID, auth.RecoveryBegan)) != 1 || w.begun(t, annsLogin) != 1 {
+			t.Error("begun twice")
+		}
+	}, recovering, coded)
+}
+
+// Weak and strong sign-ins at once: neither waits for the other for ever, and whichever is last says how it stands.
+func TestTheyMeetWithoutStandingStill(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		u, _, _, key := w.hasApp(t, annsLogin)
+		for range 5 {
+			weak, strong := w.browser(), w.browser()
+			w.wait(9 * time.Hour)
+			weak.signIn(t, annsLogin, annsPassword, "second_factor")
+			strong.signIn(t, annsLogin, annsPassword, "second_factor")
+			weak.api("POST", "/signin/email/send")
+			mailed, shown := w.code(t, annsLogin), codeAt(key, w.now())
+			for _, a := range atOnce(func() answer { return weak.api("POST", "/signin/email", "code", mailed) },
+				func() answer { return strong.api("POST", "/signin/totp", "code", shown) }) {
+				if a.field("state") != "signed_in" {
+					t.Error(a)
+				}
+			}
+			if began, ended := len(w.events(t, u.ID, auth.RecoveryBegan)), len(w.events(t, u.ID, auth.RecoveryEnded)); w.recovers(t, u).IsZero() != (began == ended) {
+				t.Errorf("%d began, %d ended, recovers %v", began, ended, w.recovers(t, u))
+			}
+		}
+	}, recovering)
+}
+
+// What is cancelled here is cancelled everywhere, at once.
+func TestACancelledWaitIsOverOnAnotherNode(t *testing.T) {
+	dbtest.EachAddress(t, app.Schemas, func(t *testing.T, address string) {
+		here := worldOn(t, address, recovering)
+		there := worldOn(t, address, recovering, func(c *config.Config) { c.Data = here.config.Data })
+		u, _, _, _ := here.hasApp(t, annsLogin)
+		here.comeWeakly(t, annsLogin)
+		here.wait(3 * days)
+		there.wait(15*time.Minute + 3*days)
+		b := here.comeWeakly(t, annsLogin)
+		far := &browser{w: there, jar: b.jar, address: b.address}
+		if a := far.api("GET", "/stepup"); !strings.Contains(a.body, `"password"`) {
+			t.Fatal(a)
+		}
+		if a := b.api("DELETE", "/account/recovery"); a.status != 204 {
+			t.Fatal(a)
+		}
+		if far.mayChange() || !here.recovers(t, u).IsZero() {
+			t.Error("there it goes on")
+		}
+	})
 }
