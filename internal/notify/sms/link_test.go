@@ -117,6 +117,7 @@ func TestEverybodyWhoWaitsHearsThatTheConnectionBroke(t *testing.T) {
 }
 
 func TestAnUnboundConnectionIsMadeAgain(t *testing.T) {
+	answered := make(chan bool, 1) // to the unbind; the test waits for it, or its end would cut the line
 	_, p, connections := aCentre(t, func(l line, number int) {
 		if !l.welcome() {
 			return
@@ -127,9 +128,7 @@ func TestAnUnboundConnectionIsMadeAgain(t *testing.T) {
 			for p := l.hear(); p != nil; p = l.hear() { // until we hang up; a message may be on its way yet
 				bye = bye || hex.EncodeToString(p) == "00000010800000060000000000000005"
 			}
-			if !bye {
-				t.Error("unbind was not answered")
-			}
+			answered <- bye
 			return
 		}
 		l.taking()
@@ -142,6 +141,9 @@ func TestAnUnboundConnectionIsMadeAgain(t *testing.T) {
 	taken(t, p.Send(t.Context(), hello()))
 	if connections.Load() != 2 {
 		t.Error(connections.Load(), "connections, want 2")
+	}
+	if !<-answered {
+		t.Error("unbind was not answered")
 	}
 }
 
