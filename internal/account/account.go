@@ -240,6 +240,8 @@ func (a *Account) enable(ctx context.Context, _ web.None) (web.None, error) {
 		switch {
 		case err != nil:
 			return err
+		case f.User.Epoch != now.User.Epoch: // this session ended since the request began
+			return auth.ErrNotSignedIn
 		case f.User.Frozen.After(f.Now):
 			return auth.Frozen(f.User.Frozen)
 		case !f.User.MFAOff && !slices.ContainsFunc(f.Enrolled, quiet):

@@ -481,3 +481,22 @@ func TestForgotPasswordIsOfferedWhereThereIsMail(t *testing.T) {
 		}
 	}
 }
+
+// L2, F4: a stranger does not take away the link that “This wasn't me” led to.
+func TestAStrangerDoesNotTakeTheWayBackAway(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.add(t, annsLogin, annsPassword)
+		b := w.browser()
+		b.signIn(t, annsLogin, annsPassword, "signed_in")
+		b.stepUp(t, "password", "password", annsPassword)
+		b.enrol(t, "/account")
+		next := w.answered(t, w.notice(t, annsLogin, "notice-factor-added").token())
+		for range 3 {
+			w.wait(9 * time.Minute)
+			w.browser().api("POST", "/forgot", "login", annsLogin)
+		}
+		if a := w.browser().api("POST", next, "password", newPassword); a.status != 204 {
+			t.Error(a)
+		}
+	}, told)
+}

@@ -345,3 +345,40 @@ func TestAfterAResetAMailedCodeNeedsThePassword(t *testing.T) {
 		t.Error(a)
 	}
 }
+
+// A3, W4: a pass that an administrator gave while the one before was under way does not stay behind and bind for ever.
+func TestAPassThatWasReplacedUnderWayBindsNoLonger(t *testing.T) {
+	w := inSQLite(t, coded)
+	u, _ := w.withCodes(t, annsLogin, "", "email")
+	w.resets(t, u)
+	_, pass, _ := w.link(t)
+	b := w.browser()
+	b.signIn(t, annsLogin, password, "second_factor")
+	if a := b.second("api", pass); a.field("state") != "enrolment" {
+		t.Fatal(a)
+	}
+	w.given(t, u)
+	w.wait(2 * time.Minute)
+	b.api("POST", "/signin/enrol/email")
+	if a := b.api("POST", "/signin/enrol/email/code", "code", w.code(t, u.Login)); a.field("state") != "signed_in" {
+		t.Fatal(a)
+	}
+	if n := w.count(t, "access_passes"); n != 0 {
+		t.Error(n, " passes are left")
+	}
+	b.stepUp(t, "password", "password", password)
+}
+
+// W4: whoever can set up nothing is let in after a reset, where no second step is required.
+func TestAResetIsNoDeadEndForWhoCanSetUpNothing(t *testing.T) {
+	w := inSQLite(t, coded, func(c *config.Config) { c.Policy.Factors = []string{"sms"} })
+	u, _ := w.withCodes(t, annsLogin, annPhone, "sms")
+	w.contact(t, u, "", "")
+	w.resets(t, w.find(t, annsLogin))
+	_, pass, _ := w.link(t)
+	b := w.browser()
+	b.signIn(t, annsLogin, password, "second_factor")
+	if a := b.second("api", pass); a.field("state") != "signed_in" {
+		t.Error(a)
+	}
+}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -316,4 +317,35 @@ func TestACancelledWaitIsOverOnAnotherNode(t *testing.T) {
 			t.Error("there it goes on")
 		}
 	})
+}
+
+// L3: who stepped up by what was waited for, while the wait ended, has nothing of it.
+func TestAStepUpUnderWayEndsWithTheWait(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		ended := 0
+		for i := range 8 {
+			login := fmt.Sprintf("ann%d@example.com", i)
+			u, _, _, _ := w.hasApp(t, login)
+			w.comeWeakly(t, login)
+			w.wait(3 * days)
+			ann, thief := w.comeWeakly(t, login), w.comeWeakly(t, login)
+			var all sync.WaitGroup
+			all.Go(func() { thief.api("POST", "/stepup/password", "password", string(annsPassword)) })
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				ann.api("DELETE", "/account/recovery")
+			})
+			all.Wait()
+			if !w.recovers(t, u).IsZero() {
+				continue
+			}
+			ended++
+			if a := thief.api("POST", "/account/totp"); a.problem() != "step-up" {
+				t.Error(a)
+			}
+		}
+		if ended == 0 {
+			t.Error("no wait ended")
+		}
+	}, recovering)
 }

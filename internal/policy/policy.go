@@ -86,6 +86,7 @@ type Facts struct {
 	Enrolled []auth.Enrolment // second factors
 	First    []auth.Enrolment // the password, for whoever came in without it
 	Trusted  bool             // the person has trusted this browser
+	Bare     bool             // there is nothing that the person could set up now: no number for SMS in the profile
 }
 
 // A Need is what is still missing.
@@ -126,7 +127,7 @@ func Next(f Facts) Step {
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
-	case f.blocked(), f.strong() && len(f.usable()) > 0: // or whoever can block it could have the password alone set up another
+	case f.blocked(), slices.ContainsFunc(f.usable(), f.sameMailbox): // or whoever can block it could have the password alone set up another
 		return Step{Need: Blocked}
 	case !f.strong() && len(f.First) > 0: // a mailed code opened; nobody sets anything up with that alone
 		return Step{Need: Second, Accepts: f.First}
@@ -311,9 +312,14 @@ func (f Facts) hasOwn() bool {
 // given, and a password that came by mail leads to no code by mail past something stronger.
 func (f Facts) unshown(some []auth.Enrolment) []auth.Enrolment {
 	return slices.DeleteFunc(some, func(e auth.Enrolment) bool {
-		shown := func(p auth.Proof) bool { return p.Kind == e.Kind || p.Mailed && (e.Given || f.hasBetter()) }
-		return (e.Dear || e.Given) && !f.strong() || e.Weak && slices.ContainsFunc(f.Proofs, shown)
+		shown := func(p auth.Proof) bool { return p.Kind == e.Kind }
+		return (e.Dear || e.Given) && !f.strong() || e.Weak && slices.ContainsFunc(f.Proofs, shown) || f.sameMailbox(e)
 	})
+}
+
+// sameMailbox is true of what comes by mail beside a password that came by mail, where that is less than the person has.
+func (f Facts) sameMailbox(e auth.Enrolment) bool {
+	return e.Weak && (e.Given || f.hasBetter()) && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Mailed })
 }
 
 // hasBetter is true for somebody who set up something that counts and is not weak, even if it is blocked now.
@@ -331,7 +337,7 @@ func (f Facts) stoodIn() bool {
 // mustEnrol is true for somebody who has no second step but what they were given: where one is required, and after a reset
 // wherever one can be set up (A3).
 func (f Facts) mustEnrol() bool {
-	return f.stoodIn() && !f.hasOwn() && (MFAOf(f) == Required || len(f.Rules.Addable()) > 0)
+	return f.stoodIn() && !f.hasOwn() && (MFAOf(f) == Required || len(f.Rules.Addable()) > 0 && !f.Bare)
 }
 
 // strong is true once something was shown that is not weak.

@@ -87,6 +87,10 @@ var (
 	tabletBlocked = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "tablet", Kind: app, Name: "tablet", State: auth.Blocked})
 	})
+	bare       = fact(func(f *policy.Facts) { f.Bare = true })
+	voidTablet = fact(func(f *policy.Facts) {
+		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "tablet", Kind: app, Name: "tablet", State: auth.Void})
+	})
 	lapsed = fact(func(f *policy.Facts) {
 		f.Enrolled = append(f.Enrolled, auth.Enrolment{ID: "pass", Kind: given, Name: "pass", Given: true, State: auth.Blocked})
 	})
@@ -232,6 +236,10 @@ func TestNextKnowsWhatStandsIn(t *testing.T) {
 		"beside another password it leads on":                       {facts(gives, password, passedByMail), policy.Enrolling, ""},
 		"a pass by hand is one beside a password by mail":           {facts(gives, newPassword, resetPass), policy.Second, "pass"},
 		"a password by mail sets nothing up past a mailed code":     {facts(counts(app, mail), newPassword, inbox, tabletBlocked), policy.Blocked, ""},
+		"but what is void is nothing better":                        {facts(counts(app, mail), newPassword, inbox, voidTablet), policy.Second, "inbox"},
+		"a mailed code first and the password are as before":        {facts(mayGive(mail), unproved, password, phone, address), policy.Second, "phone"},
+		"where the person can set up nothing it opens, too":         {facts(gives, bare, password, passed), policy.Nothing, ""},
+		"but not where one is required":                             {facts(gives, required, bare, password, passed), policy.Enrolling, ""},
 		"but what counts no more is nothing better":                 {facts(counts(mail), newPassword, inbox, phone), policy.Second, "inbox"},
 		"a mailed code stands in for no pass of a reset":            {facts(mayGive(given, mail), password, resetPass, address), policy.Second, "pass"},
 		"nor for one that lapsed":                                   {facts(mayGive(given, mail), password, lapsed, address), policy.Blocked, ""},

@@ -50,13 +50,13 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	if err != nil {
 		return err
 	}
-	why := forgotten
-	if u.Frozen.After(r.Clock()) { // by then an intruder may have proved an address of theirs; the login is nothing they could change
-		why, to = intruded, u.Login
-	}
 	moved, err := r.Addresses.Moved(ctx, tx, u.ID)
 	if err != nil {
 		return err
+	}
+	why := forgotten
+	if u.Frozen.After(r.Clock()) { // by then an intruder may have proved an address of theirs; the login is nothing they could change
+		why, to = intruded, u.Login
 	}
 	shared, err := r.Contacts.Shared(ctx, tx, u.ID, to)
 	if err != nil {
@@ -88,9 +88,14 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 // ever using one.
 const atLeast = time.Minute
 
-// underWay is true of a link that was made just now and works as another would.
+// underWay is true of a link that was made just now and works as another would. The one that “This wasn't me” led to stays
+// for as long as it works: its person holds it already, and it may be the only one that reaches them.
 func (r *Recovery) underWay(u auth.User, why purpose, last sent) bool {
-	return last.epoch == u.Epoch && (last.purpose == why || last.purpose == intruded) && r.Clock().Before(last.expires.Add(atLeast-linkLife))
+	until := last.expires.Add(atLeast - linkLife)
+	if last.purpose == intruded && last.message == "" {
+		until = last.expires
+	}
+	return last.epoch == u.Epoch && (last.purpose == why || last.purpose == intruded) && r.Clock().Before(until)
 }
 
 // send puts a new link into the outbox. The one before is dead then, and not sent if it still waits.

@@ -129,6 +129,7 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 		if f, err = s.Roster.Facts(ctx, tx, u, proofs); err != nil {
 			return Answer{}, err
 		}
+		f.Bare = len(s.enrollers(u)) == 0
 	}
 	switch step := policy.Next(f); step.Need {
 	case policy.Nothing:

@@ -46,7 +46,7 @@ func (s *StepUp) Keep(r *http.Request, v *visit.Visit) error {
 	if err := s.Sessions.Keep(r, v); err != nil {
 		return err
 	}
-	step, err := s.next(r.Context(), v.Session)
+	step, err := s.next(r.Context(), s.DB, v.Session)
 	switch {
 	case err != nil:
 		return err
@@ -61,22 +61,22 @@ func (s *StepUp) Keep(r *http.Request, v *visit.Visit) error {
 }
 
 // next asks policy what a dangerous act needs in this session (U2, U3).
-func (s *StepUp) next(ctx context.Context, now auth.Session) (policy.Step, error) {
-	f, first, err := s.facts(ctx, now)
+func (s *StepUp) next(ctx context.Context, from auth.Reader, now auth.Session) (policy.Step, error) {
+	f, first, err := s.facts(ctx, from, now)
 	return policy.StepUp(f, now.FreshUntil, first), err
 }
 
 // facts are of this moment where somebody waits for what they lost: that may have been cancelled on another node.
-func (s *StepUp) facts(ctx context.Context, now auth.Session) (f policy.Facts, first []auth.Enrolment, err error) {
+func (s *StepUp) facts(ctx context.Context, from auth.Reader, now auth.Session) (f policy.Facts, first []auth.Enrolment, err error) {
 	if !now.User.Recovers.IsZero() {
-		if now.User, err = s.Users.Get(ctx, s.DB, now.User.ID); err != nil {
+		if now.User, err = s.Users.Get(ctx, from, now.User.ID); err != nil {
 			return policy.Facts{}, nil, err
 		}
 	}
-	if f, err = s.Roster.Facts(ctx, s.DB, now.User, now.Proofs); err != nil {
+	if f, err = s.Roster.Facts(ctx, from, now.User, now.Proofs); err != nil {
 		return policy.Facts{}, nil, err // which policy denies
 	}
-	first, err = s.Roster.First().Enrolments(ctx, s.DB, now.User.ID)
+	first, err = s.Roster.First().Enrolments(ctx, from, now.User.ID)
 	return f, first, err
 }
 
@@ -147,7 +147,7 @@ type (
 
 func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 	now := visit.Of(ctx).Session
-	f, first, err := s.facts(ctx, now)
+	f, first, err := s.facts(ctx, s.DB, now)
 	if err != nil {
 		return State{}, err
 	}
@@ -176,8 +176,8 @@ func (s *StepUp) state(ctx context.Context, _ web.None) (State, error) {
 }
 
 // accepts is an auth.StepUpError unless a kind of factor counts as fresh proof here.
-func (s *StepUp) accepts(ctx context.Context, now auth.Session, kind auth.Kind) error {
-	step, err := s.next(ctx, now)
+func (s *StepUp) accepts(ctx context.Context, from auth.Reader, now auth.Session, kind auth.Kind) error {
+	step, err := s.next(ctx, from, now)
 	if err == nil && !slices.ContainsFunc(step.Accepts, func(e auth.Enrolment) bool { return e.Kind == kind }) {
 		err = auth.StepUpError{Accepts: roster.Offers(step.Accepts)}
 	}
@@ -189,7 +189,7 @@ func (s *StepUp) send(ctx context.Context, f web.Sender) (web.Sent, error) {
 	v := visit.Of(ctx)
 	now := v.Session
 	now.FreshUntil = time.Time{}
-	if err := s.accepts(ctx, now, f.Kind()); err != nil {
+	if err := s.accepts(ctx, s.DB, now, f.Kind()); err != nil {
 		return web.Sent{}, err
 	}
 	in := web.ThreadOf(v)
@@ -203,7 +203,7 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 	v := visit.Of(ctx)
 	now := v.Session
 	now.FreshUntil = time.Time{}
-	if err := s.accepts(ctx, now, f.Kind()); err != nil {
+	if err := s.accepts(ctx, s.DB, now, f.Kind()); err != nil {
 		return Raised{}, err
 	}
 	rule := throttle.CodeByAccount
@@ -224,6 +224,9 @@ func (s *StepUp) prove(ctx context.Context, f auth.Factor, response auth.Secret)
 	err = s.DB.Tx(ctx, func(tx auth.Tx) error {
 		if !now.User.Recovers.IsZero() { // this may end it, so the person's row comes first
 			if err := s.Users.Lock(ctx, tx, now.User.ID); err != nil {
+				return err
+			}
+			if err := s.accepts(ctx, tx, now, f.Kind()); err != nil { // it may have ended while the password was hashed
 				return err
 			}
 		}

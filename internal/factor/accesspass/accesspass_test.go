@@ -58,7 +58,7 @@ func (k *desk) comesIn(u auth.User) {
 		k.t.Fatal(err)
 	}
 	k.tx(func(ctx context.Context, tx auth.Tx) error {
-		_, err := k.Arrived(visit.With(ctx, &visit.Visit{}), tx, auth.Session{Proofs: []auth.Proof{{Kind: Kind, Enrolment: r.id}}})
+		_, err := k.Arrived(visit.With(ctx, &visit.Visit{}), tx, auth.Session{User: u, Proofs: []auth.Proof{{Kind: Kind, Enrolment: r.id}}})
 		return err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"embed"
+	"slices"
 	"time"
 
 	"sallyport/internal/auth"
@@ -22,7 +23,7 @@ func (p *Passes) Prompt() *web.Prompt {
 		Reply: web.Reply{
 			Field: "code", Max: 64, Doc: "16 letters and digits; case, spaces and hyphens are ignored",
 			Words: web.Words{auth.ErrWrong: {ID: "accesspass.wrong", Field: "code",
-				Text: "This access pass is not right, or it does not work any more. Ask for another one."}},
+				Text: "This access pass is not right, or it does not work any more.", More: "If you brought it a moment ago, go on there, or bring it again in ten minutes. Else ask for another one."}},
 			Check: func(s auth.Secret) error { _, err := parse(s); return err },
 		},
 		Icon: "key", Title: "Access pass", Hint: "From an administrator", Noun: "access pass", SignInOnly: true,
@@ -47,11 +48,9 @@ func (p *Passes) Filled(ctx context.Context, _ []auth.Enrolment) web.Part {
 
 // Arrived is signin.Arriver: the pass has served, and so has what a link left in the browser.
 func (p *Passes) Arrived(ctx context.Context, tx auth.Tx, began auth.Session) (visit.Cookies, error) {
-	for _, proof := range began.Proofs {
-		if proof.Kind == Kind {
-			if err := p.served(ctx, tx, proof.Enrolment); err != nil {
-				return nil, err
-			}
+	if slices.ContainsFunc(began.Proofs, func(proof auth.Proof) bool { return proof.Kind == Kind }) {
+		if err := p.remove(ctx, tx, began.User.ID); err != nil { // and one that replaced it meanwhile
+			return nil, err
 		}
 	}
 	if visit.Of(ctx).Cookie(visit.PassCookie) == "" {

@@ -69,12 +69,6 @@ func (p *Passes) spend(ctx context.Context, tx auth.Tx, r row) error {
 		AND security_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = access_passes.user_id AND NOT u.disabled)`, args...)))
 }
 
-// served removes a pass that a session came of.
-func (p *Passes) served(ctx context.Context, tx auth.Tx, id auth.EnrolmentID) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM access_passes WHERE id = $1`, id)
-	return err
-}
-
 func (p *Passes) carry(ctx context.Context, tx auth.Tx, u auth.UserID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE access_passes SET security_epoch = security_epoch + 1 WHERE user_id = $1 AND expires_at > $2
 		AND security_epoch + 1 = (SELECT u.security_epoch FROM users u WHERE u.id = access_passes.user_id)`, u, db.Micros(p.Clock()))
