@@ -140,7 +140,7 @@ func TestAThrottledSignInSaysTheWait(t *testing.T) {
 // An address with nothing behind it is a page of ours too.
 func TestAnUnknownAddressIsAPage(t *testing.T) {
 	s := harness.Start(t, harness.Options{})
-	for _, l := range looks {
+	for _, l := range []look{phone, desk} {
 		b := open(t, s.URL, l, "unknown")
 		b.visit("/nothing/here")
 		b.title("There is nothing here")
