@@ -26,7 +26,7 @@ func TestCodesByEmailAndSMS(t *testing.T) {
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
-			harness.EachDatabase(t, func(t *testing.T, address string) {
+			onSQLite(t, func(t *testing.T, address string) {
 				s, b := begin(t, harness.Options{Database: address, Env: append(outbox, byMail)}, l, "codes-"+path.Base(t.Name()))
 				b.inspect("off")
 				b.addPhone()

@@ -121,6 +121,12 @@ func (b *tab) notNow() {
 	b.follow("Not now")
 }
 
+// onSQLite runs a test on SQLite alone: that what it does works on both databases is shown below the pages.
+func onSQLite(t *testing.T, test func(t *testing.T, address string)) {
+	t.Helper()
+	test(t, filepath.Join(t.TempDir(), "test.db"))
+}
+
 // begin is a server with Maya as its owner, signed in on her Security page.
 func begin(t *testing.T, o harness.Options, l look, label string) (*harness.Server, *tab) {
 	t.Helper()

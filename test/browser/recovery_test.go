@@ -41,7 +41,7 @@ func TestALostSecondStepIsReplaced(t *testing.T) {
 	}{{desk, true}, {phone, false}} {
 		t.Run(map[bool]string{true: "script", false: "no script"}[c.script], func(t *testing.T) {
 			t.Parallel()
-			harness.EachDatabase(t, func(t *testing.T, address string) {
+			onSQLite(t, func(t *testing.T, address string) {
 				s := harness.Start(t, harness.Options{Database: address, Env: recovering})
 				add(t, s)
 				b := open(t, s.URL, c.look, "recovery-"+path.Base(t.Name()))

@@ -88,7 +88,7 @@ func TestALetterIsNoCode(t *testing.T) {
 
 // S6: a sign-in that took too long says so, starts over, and still knows where it was going.
 func TestAnExpiredSignInStartsOver(t *testing.T) {
-	harness.EachDatabase(t, func(t *testing.T, address string) {
+	onSQLite(t, func(t *testing.T, address string) {
 		_, b := begin(t, harness.Options{Database: address}, phone, "expired")
 		app := b.addAuthenticator("Pixel 9")
 		b.follow("Sign out")
