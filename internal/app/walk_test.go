@@ -68,7 +68,7 @@ func TestNoWalkReachesASessionThatPolicyRefuses(t *testing.T) {
 }
 
 // How many rounds there are: chance is chance, so walks go on until they came by everything.
-const least, most = 3, 60
+const least, most = 2, 60
 
 // missing are the ways that no walk has come through yet.
 func missing(rules string, went map[string]int) (some []string) {
