@@ -104,14 +104,14 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	p := &parts{config: c, rules: rules, site: &url.URL{Scheme: address.Scheme, Host: address.Host}, keys: keys, db: d, clock: clock}
-	for _, floor := range []func() error{
-		func() error { return p.services(log, metrics) },
-		func() error { return p.factors(ctx, metrics) },
-		func() error { return p.stranded(ctx) },
-	} {
-		if err := floor(); err != nil {
-			return nil, err
-		}
+	if err := p.services(log, metrics); err != nil {
+		return nil, err
+	}
+	if err := p.factors(ctx, metrics); err != nil {
+		return nil, err
+	}
+	if err := p.stranded(ctx); err != nil {
+		return nil, err
 	}
 	p.journeys()
 	site, err := p.pages(log, metrics)

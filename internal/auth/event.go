@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"net/netip"
+	"strings"
 )
 
 // An Origin is where a request came from, for the record.
@@ -11,6 +12,11 @@ type Origin struct {
 	Face      string // "page", "api", or "cli"
 	Address   netip.Addr
 	Browser   string // User-Agent as sent
+}
+
+// Agent is the browser as it is stored: text, and not longer than browsers say.
+func (o Origin) Agent() string {
+	return strings.ToValidUTF8(o.Browser[:min(len(o.Browser), 256)], "\uFFFD")
 }
 
 type originKey struct{}

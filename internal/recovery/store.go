@@ -2,9 +2,7 @@ package recovery
 
 import (
 	"context"
-	"database/sql"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -38,12 +36,8 @@ type sent struct {
 
 // newest is the link that a person was given last; the zero sent: there is none.
 func (r *Recovery) newest(ctx context.Context, from auth.Reader, u auth.UserID) (l sent, err error) {
-	err = from.QueryRowContext(ctx, `SELECT message, purpose, security_epoch, expires_at FROM password_links WHERE user_id = $1`, u).
-		Scan(&l.message, &l.purpose, &l.epoch, db.Stamp(&l.expires))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return l, err
+	return l, db.NoneMeans(nil, from.QueryRowContext(ctx, `SELECT message, purpose, security_epoch, expires_at FROM password_links WHERE user_id = $1`, u).
+		Scan(&l.message, &l.purpose, &l.epoch, db.Stamp(&l.expires)))
 }
 
 // keep stores a link in place of the one before. For nobody it is the same statement and nothing is stored.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,5 +202,3 @@ func (s *Store) flush(ctx context.Context) {
 		}
 	}
 }
-
-func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -60,7 +60,7 @@ func (s *Store) insert(ctx context.Context, tx auth.Tx, key digest, n auth.Sessi
 	_, err = tx.ExecContext(ctx, `INSERT INTO sessions (id, token_hash, user_id, security_epoch, proofs, started_at, last_seen_at, expires_at, fresh_until, address, browser)
 		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10)`,
 		n.ID, key[:], n.User.ID, n.User.Epoch, string(proofs), db.Micros(n.Started), db.Micros(n.Expires), db.Micros(n.FreshUntil),
-		from.Address.String(), bounded(from.Browser))
+		from.Address.String(), from.Agent())
 	return err
 }
 
@@ -185,11 +185,4 @@ func (s *Store) Sweep(ctx context.Context) error {
 			db.Micros(now), db.Micros(now.Add(-s.Idle-time.Hour)))
 		return err
 	})
-}
-
-func bounded(agent string) string {
-	if len(agent) > 256 {
-		agent = agent[:256]
-	}
-	return toValid(agent)
 }

@@ -91,7 +91,7 @@ func (s *SignIn) mail(ctx context.Context, in Addressee) (Awaited, error) {
 	return Awaited{Cookies: visit.Cookies{visit.Issue(visit.MailedCookie, held.cookie())}, Sent: &sent}, err
 }
 
-func (s *SignIn) mailed(ctx context.Context, in Arrival) (Awaited, error) {
+func (s *SignIn) mailed(ctx context.Context, in web.Leading) (Awaited, error) {
 	held := heldBy(ctx)
 	sent, err := s.Mailed.Opened(ctx, s.threadOf(held))
 	if errors.Is(err, auth.ErrExpired) {

@@ -93,9 +93,6 @@ func (s *SignIn) step(f auth.Factor) (routes []web.Route) {
 }
 
 type (
-	Arrival struct {
-		ReturnTo string `json:"return_to,omitempty" max:"2048"`
-	}
 	Ways struct {
 		Kinds    []auth.Kind `json:"kinds" doc:"what a sign-in may begin with"`
 		ReturnTo string      `json:"return_to,omitempty"`
@@ -142,7 +139,7 @@ type (
 // An Answer says where a sign-in stands.
 type Answer = web.Onward
 
-func (s *SignIn) ways(_ context.Context, in Arrival) (Ways, error) {
+func (s *SignIn) ways(_ context.Context, in web.Leading) (Ways, error) {
 	out := Ways{Kinds: []auth.Kind{s.Roster.First().Kind()}, ReturnTo: in.ReturnTo, Mailed: s.Mailed != nil, Forgot: s.Forgot}
 	for _, f := range s.counting() {
 		if o, ok := f.(web.Opener); ok {

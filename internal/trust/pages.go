@@ -37,9 +37,6 @@ func (t *Trust) Routes() []web.Route {
 }
 
 type (
-	Leading struct {
-		ReturnTo string `json:"return_to,omitempty" max:"2048"`
-	}
 	Done struct {
 		Offered  bool      `json:"offered" doc:"this session may trust its browser now"`
 		Days     int       `json:"days" doc:"how long a browser is trusted"`
@@ -69,7 +66,7 @@ type (
 	}
 )
 
-func (t *Trust) done(ctx context.Context, in Leading) (Done, error) {
+func (t *Trust) done(ctx context.Context, in web.Leading) (Done, error) {
 	now := visit.Of(ctx).Session
 	out := Done{Days: int(t.Rules.Trust / (24 * time.Hour)), Ends: t.Clock().Add(t.Rules.Trust), ReturnTo: t.Sites.Safe(in.ReturnTo)}
 	out.First, _, _ = strings.Cut(now.User.Name, " ")

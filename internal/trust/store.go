@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -133,13 +132,9 @@ func (t *Trust) offered(ctx context.Context, now auth.Session) (yes bool, err er
 
 // take takes an offer up, once, if nothing voided it since, or is auth.ErrForbidden.
 func (t *Trust) take(ctx context.Context, tx auth.Tx, now auth.Session) error {
-	err := db.One(tx.ExecContext(ctx, `DELETE FROM trust_offers WHERE session_id = $1 AND user_id = $2 AND security_epoch = $3 AND open_until > $4
+	return db.NoneMeans(auth.ErrForbidden, db.One(tx.ExecContext(ctx, `DELETE FROM trust_offers WHERE session_id = $1 AND user_id = $2 AND security_epoch = $3 AND open_until > $4
 		AND security_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = trust_offers.user_id AND NOT u.disabled)`,
-		now.ID, now.User.ID, now.User.Epoch, db.Micros(t.Clock())))
-	if errors.Is(err, auth.ErrNotFound) {
-		return auth.ErrForbidden
-	}
-	return err
+		now.ID, now.User.ID, now.User.Epoch, db.Micros(t.Clock()))))
 }
 
 // decline ends an offer, if there is one.

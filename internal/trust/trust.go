@@ -15,7 +15,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"sallyport/internal/audit"
@@ -114,7 +113,7 @@ func (t *Trust) remember(ctx context.Context, tx auth.Tx) (visit.Cookies, error)
 		return nil, err
 	}
 	has := held(v.Cookie(visit.TrustCookie))
-	b := browser{ID: secret.NewID(), Browser: bounded(v.Browser), Address: v.Address.String(), Added: now, Used: now, Ends: now.Add(t.Rules.Trust)}
+	b := browser{ID: secret.NewID(), Browser: v.Agent(), Address: v.Address.String(), Added: now, Used: now, Ends: now.Add(t.Rules.Trust)}
 	gone, err := t.insert(ctx, tx, v.Session.User, has.keys(), secret.Digest(token), b)
 	if err != nil {
 		return nil, err
@@ -131,11 +130,4 @@ func (t *Trust) cookie(has ring, ends time.Time) http.Cookie {
 	}
 	c.MaxAge = max(int(ends.Sub(t.Clock()).Seconds()), 1)
 	return c
-}
-
-func bounded(agent string) string {
-	if len(agent) > 256 {
-		agent = agent[:256]
-	}
-	return strings.ToValidUTF8(agent, "\uFFFD")
 }

@@ -455,6 +455,7 @@ func TestTheSweepLeavesWhatLives(t *testing.T) {
 
 // A name of a browser is cut where it is too long.
 func TestABrowsersNameIsBounded(t *testing.T) {
+	bounded := func(agent string) string { return auth.Origin{Browser: agent}.Agent() }
 	if got := bounded(strings.Repeat("é", 200) + "x"); len(got) > 260 || strings.Contains(bounded(strings.Repeat("x", 255)+"é"), "\xc3") {
 		t.Error(len(got))
 	}

@@ -52,6 +52,11 @@ const SamePage = "same page"
 // None is the In of a handler that reads nothing and the Out of one that has nothing to say.
 type None struct{}
 
+// Leading is the In of a page on the way to somewhere.
+type Leading struct {
+	ReturnTo string `json:"return_to,omitempty" max:"2048"`
+}
+
 // Onward, embedded in an Out, says where the browser goes and what it takes along.
 type Onward struct {
 	visit.Cookies `json:"-"`

@@ -105,12 +105,6 @@ func (p *Passes) Verify(ctx context.Context, a auth.Attempt, response auth.Secre
 	}, nil
 }
 
-// Carry is for a change of the security epoch that is to leave a pass alone: it moves what lived just before into the
-// epoch that began. Whoever chose a password through a mailed link still needs their pass.
-func (p *Passes) Carry(ctx context.Context, tx auth.Tx, u auth.UserID) error {
-	return p.carry(ctx, tx, u)
-}
-
 // Reset is auth.Resetter.
 func (p *Passes) Reset(ctx context.Context, tx auth.Tx, u auth.UserID) error {
 	return p.remove(ctx, tx, u)

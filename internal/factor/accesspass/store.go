@@ -69,7 +69,9 @@ func (p *Passes) spend(ctx context.Context, tx auth.Tx, r row) error {
 		AND security_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = access_passes.user_id AND NOT u.disabled)`, args...)))
 }
 
-func (p *Passes) carry(ctx context.Context, tx auth.Tx, u auth.UserID) error {
+// Carry is for a change of the security epoch that is to leave a pass alone: it moves what lived just before into the
+// epoch that began. Whoever chose a password through a mailed link still needs their pass.
+func (p *Passes) Carry(ctx context.Context, tx auth.Tx, u auth.UserID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE access_passes SET security_epoch = security_epoch + 1 WHERE user_id = $1 AND expires_at > $2
 		AND security_epoch + 1 = (SELECT u.security_epoch FROM users u WHERE u.id = access_passes.user_id)`, u, db.Micros(p.Clock()))
 	return err

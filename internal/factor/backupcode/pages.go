@@ -92,9 +92,6 @@ type (
 		Name      string           `json:"-"`
 		Site      string           `json:"-"`
 	}
-	Leading struct {
-		ReturnTo string `json:"return_to,omitempty" max:"2048"`
-	}
 	Low struct {
 		Remaining int    `json:"remaining"`
 		ReturnTo  string `json:"return_to"`
@@ -182,7 +179,7 @@ func (c *Codes) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to s
 	return "/account/backupcode/low?" + url.Values{"return_to": {to}}.Encode(), nil
 }
 
-func (c *Codes) low(ctx context.Context, in Leading) (Low, error) {
+func (c *Codes) low(ctx context.Context, in web.Leading) (Low, error) {
 	s, err := c.sheet(ctx, c.DB, visit.Of(ctx).Session.User.ID)
 	if errors.Is(err, auth.ErrNotFound) {
 		err = nil

@@ -68,9 +68,6 @@ func (p *Passkey) stands(ctx context.Context, from auth.Reader, began auth.Sessi
 }
 
 type (
-	Leading struct {
-		ReturnTo string `json:"return_to,omitempty" max:"2048"`
-	}
 	Offer struct {
 		ReturnTo string `json:"return_to"`
 		Turns    bool   `json:"turns_mfa_on" doc:"signing in with the password asks for the passkey, too, from then on"`
@@ -84,7 +81,7 @@ type (
 	}
 )
 
-func (p *Passkey) offering(_ context.Context, in Leading) (Offer, error) {
+func (p *Passkey) offering(_ context.Context, in web.Leading) (Offer, error) {
 	return Offer{p.Sites.Safe(in.ReturnTo), p.Rules.TurnsMFAOn}, nil
 }
 

@@ -2,9 +2,7 @@ package password
 
 import (
 	"context"
-	"database/sql"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -26,12 +24,8 @@ type stored struct {
 
 // stored is empty for somebody without a password and for nobody.
 func (p *Password) stored(ctx context.Context, from auth.Reader, u auth.UserID) (s stored, err error) {
-	err = from.QueryRowContext(ctx, `SELECT hash, changed_at, mailed_at FROM passwords WHERE user_id = $1`, u).
-		Scan(&s.hash, db.Stamp(&s.changed), db.Stamp(&s.mailed))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return s, err
+	return s, db.NoneMeans(nil, from.QueryRowContext(ctx, `SELECT hash, changed_at, mailed_at FROM passwords WHERE user_id = $1`, u).
+		Scan(&s.hash, db.Stamp(&s.changed), db.Stamp(&s.mailed)))
 }
 
 // Set stores a password in place of any before.
