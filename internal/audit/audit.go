@@ -63,6 +63,9 @@ func (t *Trail) Record(ctx context.Context, tx auth.Tx, e auth.Event) error {
 		return err
 	}
 	from, at := auth.OriginOf(ctx), db.Micros(t.clock())
+	if e.Actor == "" && from.Actor != e.User { // somebody else is signed in there
+		e.Actor = from.Actor
+	}
 	r := row{
 		id:      newID(at),
 		at:      at,

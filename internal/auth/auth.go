@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -20,17 +21,29 @@ type (
 	SessionID   string
 	Kind        string // of a factor: "password", "totp", ...
 	Role        string
+	WorkgroupID string
 	Method      string // of the second step, as an administrator sets it for one person
 )
 
 const (
-	Owner  Role = "owner"
-	Admin  Role = "admin"
-	Member Role = "member"
+	Owner          Role = "owner"
+	Admin          Role = "admin"           // of the whole instance
+	WorkgroupAdmin Role = "workgroup admin" // of the workgroup they are in
+	Support        Role = "support"         // helps people who are locked out, and nothing else
+	Member         Role = "member"
 )
 
+// Roles are all there are, the highest first.
+var Roles = []Role{Owner, Admin, WorkgroupAdmin, Support, Member}
+
 // Valid tells a role from a typing error.
-func (r Role) Valid() bool { return r == Owner || r == Admin || r == Member }
+func (r Role) Valid() bool { return slices.Contains(Roles, r) }
+
+// Reaches is true of a role that is at least as high as another. One that nobody knows reaches nothing.
+func (r Role) Reaches(other Role) bool {
+	at := slices.Index(Roles, r)
+	return at >= 0 && at <= slices.Index(Roles, other)
+}
 
 const (
 	AnyMethod   Method = ""         // none is set: the rules and the person's own choice apply
@@ -57,6 +70,9 @@ type User struct {
 	Frozen   time.Time // until then nobody changes how the account is protected
 	Recovers time.Time // from then on the password steps up, where what is stronger is lost; zero: none said so
 	Added    time.Time
+
+	Workgroup WorkgroupID // empty: none
+	Joined    time.Time   // when they came into their workgroup
 }
 
 // A Level is how sure we are who it is.

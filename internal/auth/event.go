@@ -12,6 +12,7 @@ type Origin struct {
 	Face      string // "page", "api", or "cli"
 	Address   netip.Addr
 	Browser   string // User-Agent as sent
+	Actor     UserID // who is signed in there; empty: nobody, or it is not known yet
 }
 
 // Agent is the browser as it is stored: text, and not longer than browsers say.
@@ -67,6 +68,20 @@ const (
 
 	BrowserTrusted   EventKind = "browser.trusted" // no second step is asked for on it any more
 	BrowserForgotten EventKind = "browser.forgotten"
+
+	UserInvited      EventKind = "user.invited"
+	UserEnabled      EventKind = "user.enabled"
+	UserRemoved      EventKind = "user.removed"
+	UserMoved        EventKind = "user.moved" // to another workgroup
+	RoleSet          EventKind = "user.role"
+	WorkgroupAdded   EventKind = "workgroup.added"
+	WorkgroupRenamed EventKind = "workgroup.renamed"
+	WorkgroupRemoved EventKind = "workgroup.removed"
+	PolicyChanged    EventKind = "policy.changed" // of the instance or of a workgroup
+	TextChanged      EventKind = "text.changed"   // of a message
+	MessageTested    EventKind = "message.tested"
+	PeopleExported   EventKind = "people.exported"
+	EventsExported   EventKind = "events.exported"
 )
 
 // Undone, in an event's detail, says that it takes back another.

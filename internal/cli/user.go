@@ -34,7 +34,7 @@ type userAdd struct {
 	place
 	Email         string `required:"" help:"Email, also the login." placeholder:"E"`
 	Name          string `required:"" help:"Full name." placeholder:"N"`
-	Role          string `default:"member" enum:"owner,admin,member" help:"owner, admin or member."`
+	Role          string `default:"member" enum:"owner,admin,workgroup admin,support,member" help:"owner, admin, workgroup admin, support or member."`
 	PasswordStdin bool   `required:"" help:"Read the password from standard input, one line."`
 }
 

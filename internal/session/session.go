@@ -59,6 +59,7 @@ func (s *Store) Keep(r *http.Request, v *visit.Visit) error {
 		return err
 	}
 	v.Session, v.Token, v.Answer = e.session, token, e.answer
+	v.Actor = e.session.User.ID
 	return nil
 }
 

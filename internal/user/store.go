@@ -20,12 +20,12 @@ var Schema, _ = fs.Sub(embedded, "schema")
 
 // Columns are what Fields scans, of a table users that the query calls u.
 const Columns = `u.id, u.login, u.name, u.role, u.security_epoch, u.disabled, u.mfa_off, u.mfa_due_at, u.mfa_method,
-	u.email, u.phone, u.language, u.frozen_until, u.recovers_at, u.added_at`
+	u.email, u.phone, u.language, u.frozen_until, u.recovers_at, u.added_at, u.workgroup_id, u.joined_at`
 
 // Fields is where Columns go.
 func Fields(u *auth.User) []any {
 	return []any{&u.ID, &u.Login, &u.Name, &u.Role, &u.Epoch, &u.Disabled, &u.MFAOff, db.Stamp(&u.MFADue), &u.Method,
-		&u.Email, &u.Phone, &u.Language, db.Stamp(&u.Frozen), db.Stamp(&u.Recovers), db.Stamp(&u.Added)}
+		&u.Email, &u.Phone, &u.Language, db.Stamp(&u.Frozen), db.Stamp(&u.Recovers), db.Stamp(&u.Added), &u.Workgroup, db.Stamp(&u.Joined)}
 }
 
 // Signal is the topic on which nodes hear that something about a user changed; the payload is the id.
@@ -73,9 +73,9 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 
 // Add stores a new user. A login that somebody has already is an auth.InvalidError.
 func (s *Store) Add(ctx context.Context, tx auth.Tx, u auth.User) error {
-	err := db.One(tx.ExecContext(ctx, `INSERT INTO users (id, login, login_key, name, role, security_epoch, email, email_key, phone, added_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (login_key) DO NOTHING`,
-		u.ID, u.Login, Key(u.Login), u.Name, u.Role, u.Epoch, u.Email, Key(u.Email), u.Phone, db.Micros(u.Added)))
+	err := db.One(tx.ExecContext(ctx, `INSERT INTO users (id, login, login_key, name, role, security_epoch, email, email_key, phone, mfa_method, workgroup_id, joined_at, added_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (login_key) DO NOTHING`,
+		u.ID, u.Login, Key(u.Login), u.Name, u.Role, u.Epoch, u.Email, Key(u.Email), u.Phone, u.Method, u.Workgroup, db.Micros(u.Joined), db.Micros(u.Added)))
 	if errors.Is(err, auth.ErrNotFound) {
 		return auth.InvalidError{Field: "email", Why: "belongs to somebody already"}
 	}
@@ -90,6 +90,26 @@ func (s *Store) Rename(ctx context.Context, tx auth.Tx, id auth.UserID, name str
 // Disable keeps a person out from now on.
 func (s *Store) Disable(ctx context.Context, tx auth.Tx, id auth.UserID) error {
 	return s.change(ctx, tx, id, `UPDATE users SET disabled = TRUE, security_epoch = security_epoch + 1, recovers_at = 0 WHERE id = $1`)
+}
+
+// Enable lets a person in again who was kept out.
+func (s *Store) Enable(ctx context.Context, tx auth.Tx, id auth.UserID) error {
+	return s.change(ctx, tx, id, `UPDATE users SET disabled = FALSE WHERE id = $1`)
+}
+
+// Remove forgets a person and all that hangs on them. The record keeps what happened.
+func (s *Store) Remove(ctx context.Context, tx auth.Tx, id auth.UserID) error {
+	return s.change(ctx, tx, id, `DELETE FROM users WHERE id = $1`)
+}
+
+// SetRole stores what a person may do for others.
+func (s *Store) SetRole(ctx context.Context, tx auth.Tx, id auth.UserID, r auth.Role) error {
+	return s.change(ctx, tx, id, `UPDATE users SET role = $2 WHERE id = $1`, r)
+}
+
+// Move puts a person into a workgroup; an empty one takes them out of theirs.
+func (s *Store) Move(ctx context.Context, tx auth.Tx, id auth.UserID, to auth.WorkgroupID, now time.Time) error {
+	return s.change(ctx, tx, id, `UPDATE users SET workgroup_id = $2, joined_at = $3 WHERE id = $1`, to, db.Micros(now))
 }
 
 // SwitchMFA stores the person's own choice.

@@ -31,7 +31,7 @@ func New(id auth.UserID, login, name string, role auth.Role, now time.Time) (aut
 		return auth.User{}, err
 	}
 	if !role.Valid() {
-		return auth.User{}, auth.InvalidError{Field: "role", Why: "must be owner, admin or member"}
+		return auth.User{}, auth.InvalidError{Field: "role", Why: "must be owner, admin, workgroup admin, support or member"}
 	}
 	return auth.User{ID: id, Login: login, Name: name, Role: role, Epoch: 1, Email: login, Added: now}, nil
 }
