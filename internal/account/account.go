@@ -163,13 +163,13 @@ func (a *Account) security(ctx context.Context, _ web.None) (Security, error) {
 	out := Security{MFA: "off", Required: rule == policy.Required, Rule: rule}
 	switch {
 	case !slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return e.Standing != auth.Spare }):
-		if !now.User.MFADue.IsZero() && out.Required {
-			out.Due = &now.User.MFADue
-		}
 	case policy.IsOn(f):
 		out.MFA, out.Alone = "on", a.alone(f)
 	default:
 		out.MFA = "inactive"
+	}
+	if due := policy.Due(f); !due.IsZero() {
+		out.Due = &due
 	}
 	if policy.Recovering(f.User, f.Now) {
 		out.Recovers, out.Ripe = &f.User.Recovers, !f.Now.Before(f.User.Recovers)

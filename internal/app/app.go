@@ -35,6 +35,7 @@ import (
 	"sallyport/internal/trust"
 	"sallyport/internal/user"
 	"sallyport/internal/web"
+	"sallyport/internal/workgroup"
 )
 
 // An App is the whole server with the parts the command line works with.
@@ -64,7 +65,7 @@ var ownSchema, _ = fs.Sub(embedded, "schema")
 
 // Schemas are the tables of all folders.
 var Schemas = []fs.FS{
-	user.Schema, throttle.Schema, audit.Schema, notify.Schema,
+	user.Schema, workgroup.Schema, throttle.Schema, audit.Schema, notify.Schema,
 	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema, accesspass.Schema,
 	session.Schema, trust.Schema,
 	signin.Schema, setup.Schema, notice.Schema, recovery.Schema,

@@ -38,6 +38,7 @@ import (
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
+	"sallyport/internal/workgroup"
 )
 
 // parts are what a server is joined from, floor by floor.
@@ -54,6 +55,7 @@ type parts struct {
 	users    *user.Store
 	throttle *throttle.Throttle
 	trail    *audit.Trail
+	groups   *workgroup.Store
 	roster   *roster.Roster
 	sessions *session.Store
 	outbox   *notify.Outbox
@@ -81,8 +83,9 @@ func (p *parts) services(log *slog.Logger, metrics prometheus.Registerer) (err e
 	p.trail = audit.New(p.db, p.keys.MAC("audit", nil), p.clock)
 	p.users = user.NewStore(p.db)
 	p.throttle = throttle.New(p.db, p.clock)
-	p.roster = roster.New(p.rules, p.clock)
-	p.sessions = session.New(session.Config{Idle: c.Session.Idle(), Absolute: c.Session.Absolute()}, p.db, p.users, p.trail, p.clock)
+	p.groups = workgroup.NewStore(p.db)
+	p.roster = roster.New(p.rules, p.groups, p.clock)
+	p.sessions = session.New(session.Config{Idle: c.Session.Idle(), Absolute: c.Session.Absolute()}, p.db, p.users, p.roster, p.trail, p.clock)
 	p.outbox, err = newOutbox(c, p.db, p.keys, p.clock, log, metrics)
 	return err
 }
@@ -114,7 +117,7 @@ func (p *parts) factors(ctx context.Context, metrics prometheus.Registerer) (err
 
 // journeys are what people do. Who watches the record hears of an event in this order.
 func (p *parts) journeys() {
-	p.trust = trust.New(trust.Parts{DB: p.db, Trail: p.trail, Rules: p.rules, Sites: p.sites, Clock: p.clock})
+	p.trust = trust.New(trust.Parts{DB: p.db, Trail: p.trail, Roster: p.roster, Sites: p.sites, Clock: p.clock})
 	p.recovery = recovery.New(recovery.Parts{DB: p.db, Keys: p.keys, Users: p.users, Roster: p.roster, Passwords: p.words, Contacts: p.mailed, Passes: p.passes,
 		Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions, Sessions: p.sessions, Site: p.site.String(), Clock: p.clock})
 	p.notices = notice.New(notice.Parts{DB: p.db, Users: p.users, Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Roster: p.roster, Contacts: p.mailed,
@@ -171,6 +174,13 @@ func (p *parts) guards() map[visit.Guard]visit.Keeper {
 		visit.SignedIn:  p.sessions.Keep,
 		visit.Fresh:     notice.Unfrozen(p.stepUp.Keep, p.clock),
 		visit.Offered:   notice.Unfrozen(offered, p.clock),
+
+		visit.Staff:              p.stepUp.KeepStaff(auth.Support),
+		visit.StaffFresh:         notice.Unfrozen(p.stepUp.KeepStaffFresh(auth.Support), p.clock),
+		visit.Steward:            p.stepUp.KeepStaff(auth.WorkgroupAdmin),
+		visit.StewardFresh:       notice.Unfrozen(p.stepUp.KeepStaffFresh(auth.WorkgroupAdmin), p.clock),
+		visit.Administrator:      p.stepUp.KeepStaff(auth.Admin),
+		visit.AdministratorFresh: notice.Unfrozen(p.stepUp.KeepStaffFresh(auth.Admin), p.clock),
 	}
 }
 
@@ -203,6 +213,23 @@ func offered(all ...account.Carder) []account.Carder {
 func (p *parts) stranded(ctx context.Context) error {
 	if err := p.passkeys.Stranded(ctx); err != nil {
 		return err
+	}
+	groups, err := p.groups.All(ctx, p.db)
+	if err != nil {
+		return err
+	}
+	instance, err := p.groups.Get(ctx, p.db, workgroup.Instance)
+	if err != nil {
+		return err
+	}
+	for _, g := range append(groups, instance) {
+		rules := p.rules.Under(instance.Level)
+		if g.ID != workgroup.Instance {
+			rules = rules.Under(g.Level)
+		}
+		if err := rules.Holds(backupcode.Kind); err != nil {
+			return fmt.Errorf("what was set for %s on its page cannot work with policy.factors as they are: %w", g.Level.Name, err)
+		}
 	}
 	methods, err := p.users.Methods(ctx)
 	if err != nil {

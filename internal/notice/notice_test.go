@@ -68,7 +68,7 @@ func eachWith(t *testing.T, carriers map[notify.Channel]notify.Carrier, test fun
 			Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 		n := notice.New(notice.Parts{DB: d, Users: user.NewStore(d), Throttle: throttle.New(d, clock.Now), Trail: trail, Outbox: outbox,
 			Contacts: onetime.New(onetime.Parts{DB: d, Users: user.NewStore(d), Outbox: outbox, Rules: onetime.Rules{Countries: []string{"SE"}}, Clock: clock.Now}),
-			Roster:   roster.New(policy.Rules{}, clock.Now), Revoker: factortest.Epochs(d), Site: "https://id.example.com", Freeze: 72 * time.Hour, Clock: clock.Now})
+			Roster:   roster.New(policy.Rules{}, factortest.Alone{}, clock.Now), Revoker: factortest.Epochs(d), Site: "https://id.example.com", Freeze: 72 * time.Hour, Clock: clock.Now})
 		trail.Watch(n)
 		test(t, &desk{n, clock, t, d})
 	})

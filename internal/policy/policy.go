@@ -40,6 +40,11 @@ type Rules struct {
 	StepUp     time.Duration // how long a fresh proof stays fresh
 	Trust      time.Duration // how long a browser may skip the second step; 0: none may
 	Recovery   time.Duration // how long whoever came in by a weaker way waits until they may change factors
+
+	Levels   []Level // that made them stricter, the widest first
+	Source   Source  // which of them decided what
+	file     MFA     // before they did
+	narrowed bool    // they took factors away
 }
 
 // Asks says whether a kind of second factor may be asked for at all.
@@ -105,6 +110,7 @@ type Step struct {
 	Need    Need
 	Accepts []auth.Enrolment // with Second: a mailed code that was shown is not among them
 	Due     time.Time        // with Nothing: a factor must be enrolled by then
+	Begins  bool             // and that period begins now
 }
 
 // Next says what a sign-in still needs.
@@ -135,10 +141,9 @@ func Next(f Facts) Step {
 		return Step{Need: Denied}
 	case f.hasOwn(): // what they set up counts no more; the first factor alone must not take its place
 		return Step{Need: Enrolling}
-	case f.User.MFADue.IsZero() && f.Rules.Grace > 0: // the period begins now
-		return Step{Need: Nothing, Due: f.Now.Add(f.Rules.Grace)}
-	case f.Now.Before(f.User.MFADue):
-		return Step{Need: Nothing, Due: f.User.MFADue}
+	}
+	if due, begun := f.due(); f.Now.Before(due) {
+		return Step{Need: Nothing, Due: due, Begins: !begun}
 	}
 	return Step{Need: Enrolling}
 }

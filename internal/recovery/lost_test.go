@@ -63,7 +63,7 @@ func eachTold(t *testing.T, has bool, carriers map[notify.Channel]notify.Carrier
 		clock := factortest.NewClock()
 		rules := policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{"totp", "passkey"}, Given: []auth.Kind{accesspass.Kind, onetime.Email},
 			LastFactor: policy.Refuse, StepUp: 10 * time.Minute, Recovery: 72 * time.Hour}
-		ros := roster.New(rules, clock.Now)
+		ros := roster.New(rules, factortest.Alone{}, clock.Now)
 		second := lostStub{kind: "totp"}
 		if has {
 			second.has = []auth.Enrolment{{ID: "phone", Kind: "totp", Name: "Phone"}}
@@ -73,7 +73,7 @@ func eachTold(t *testing.T, has bool, carriers map[notify.Channel]notify.Carrier
 		outbox := notify.New(notify.Parts{DB: d, Clock: clock.Now, Log: slog.New(slog.DiscardHandler), Carriers: carriers, Metrics: prometheus.NewRegistry()})
 		r := New(Parts{DB: d, Users: users, Roster: ros, Outbox: outbox, Contacts: onetime.New(onetime.Parts{DB: d, Users: users, Outbox: outbox, Clock: clock.Now}),
 			Throttle: throttle.New(d, clock.Now), Trail: trail, Revoker: factortest.Epochs(d),
-			Sessions: session.New(session.Config{}, d, users, trail, clock.Now), Clock: clock.Now})
+			Sessions: session.New(session.Config{}, d, users, ros, trail, clock.Now), Clock: clock.Now})
 		trail.Watch(r)
 		test(t, r, clock, factortest.Person(t, d, "ann", clock.Now()))
 	})

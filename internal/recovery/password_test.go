@@ -58,7 +58,7 @@ func each(t *testing.T, test func(*testing.T, *desk)) {
 		users, keys, trail, counts := user.NewStore(d), factortest.Keys(t), audit.New(d, make([]byte, 32), k.Now), throttle.New(d, k.Now)
 		outbox := notify.New(notify.Parts{DB: d, Keys: keys, Texts: texts, Language: "en", Keep: true, Clock: k.Now, Log: slog.New(slog.DiscardHandler),
 			Carriers: map[notify.Channel]notify.Carrier{notify.Email: notify.Nowhere{}}, Metrics: prometheus.NewRegistry()})
-		ros := roster.New(policy.Rules{}, k.Now)
+		ros := roster.New(policy.Rules{}, factortest.Alone{}, k.Now)
 		words := password.New(password.Parts{DB: d, Hasher: secret.NewHasher(secret.Params{Memory: 8, Passes: 1, Lanes: 1}, 4, time.Minute, func() int64 { return 0 }),
 			Trail: trail, Throttle: counts, Revoker: factortest.Epochs(d), Rules: password.Rules{Least: 12}, Clock: k.Now})
 		contacts := onetime.New(onetime.Parts{DB: d, Keys: keys, Users: users, Outbox: outbox, Trail: trail, Throttle: counts, Roster: ros,

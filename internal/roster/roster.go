@@ -17,18 +17,36 @@ type Roster struct {
 	first  auth.Factor
 	second []auth.Factor
 	rules  policy.Rules
+	levels Leveler
 	clock  func() time.Time
 }
 
-func New(rules policy.Rules, clock func() time.Time) *Roster {
-	return &Roster{rules: rules, clock: clock}
+// A Leveler knows what the instance and a workgroup ask of its people.
+type Leveler interface {
+	Levels(context.Context, auth.Reader, auth.WorkgroupID) ([]policy.Level, error)
+}
+
+func New(rules policy.Rules, levels Leveler, clock func() time.Time) *Roster {
+	return &Roster{rules: rules, levels: levels, clock: clock}
 }
 
 // Add takes all factors in, once, before the first request. They need the roster and it needs them.
 func (r *Roster) Add(first auth.Factor, second ...auth.Factor) { r.first, r.second = first, second }
 
-// Rules are what this instance demands.
+// Rules are what the configuration demands: nothing that holds for somebody is less strict.
 func (r *Roster) Rules() policy.Rules { return r.rules }
+
+// RulesOf are what is demanded of one person, by all levels.
+func (r *Roster) RulesOf(ctx context.Context, from auth.Reader, u auth.User) (policy.Rules, error) {
+	levels, err := r.levels.Levels(ctx, from, u.Workgroup)
+	return r.rules.Under(levels...), err
+}
+
+// MayAdd says whether a person may set up a kind of factor, as far as the rules go.
+func (r *Roster) MayAdd(ctx context.Context, from auth.Reader, u auth.User, k auth.Kind) (bool, error) {
+	rules, err := r.RulesOf(ctx, from, u)
+	return err == nil && slices.Contains(rules.Addable(), k), err
+}
 
 // First is the factor a sign-in begins with: the password.
 func (r *Roster) First() auth.Factor { return r.first }
@@ -38,7 +56,11 @@ func (r *Roster) Second() []auth.Factor { return r.second }
 
 // Facts gathers what is true of a user now, as far as it matters. Rule S3: the strongest kind comes first, then the most recently used.
 func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proofs []auth.Proof) (policy.Facts, error) {
-	f := policy.Facts{Now: r.clock(), Rules: r.rules, User: u, Proofs: proofs}
+	rules, err := r.RulesOf(ctx, from, u)
+	f := policy.Facts{Now: r.clock(), Rules: rules, User: u, Proofs: proofs}
+	if err != nil {
+		return f, err
+	}
 	for _, factor := range r.second {
 		some, err := factor.Enrolments(ctx, from, u.ID)
 		if err != nil {
@@ -51,7 +73,6 @@ func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proof
 	}
 	slices.SortStableFunc(f.Enrolled, func(a, b auth.Enrolment) int { return rank(a) - rank(b) })
 	if len(proofs) > 0 && !slices.ContainsFunc(proofs, func(p auth.Proof) bool { return p.Kind == r.first.Kind() }) {
-		var err error
 		if f.First, err = r.first.Enrolments(ctx, from, u.ID); err != nil {
 			return f, err
 		}

@@ -17,9 +17,11 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
 	"sallyport/internal/policy"
+	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
+	"sallyport/internal/workgroup"
 )
 
 // Config is how long sessions last.
@@ -31,17 +33,19 @@ type Config struct {
 // A Store is all sessions.
 type Store struct {
 	Config
-	db    *db.DB
-	users *user.Store
-	trail *audit.Trail
-	cache *cache
-	clock func() time.Time
+	db     *db.DB
+	users  *user.Store
+	roster *roster.Roster
+	trail  *audit.Trail
+	cache  *cache
+	clock  func() time.Time
 }
 
-func New(c Config, d *db.DB, users *user.Store, trail *audit.Trail, clock func() time.Time) *Store {
-	s := &Store{Config: c, db: d, users: users, trail: trail, cache: newCache(), clock: clock}
+func New(c Config, d *db.DB, users *user.Store, r *roster.Roster, trail *audit.Trail, clock func() time.Time) *Store {
+	s := &Store{Config: c, db: d, users: users, roster: r, trail: trail, cache: newCache(), clock: clock}
 	d.OnSignal(signal, func(hash string) { s.cache.forget(hash) }, s.cache.forgetAll)
 	d.OnSignal(user.Signal, func(id string) { s.cache.forgetUser(auth.UserID(id)) }, s.cache.forgetAll)
+	d.OnSignal(workgroup.Signal, func(string) { s.cache.forgetAll() }, s.cache.forgetAll) // it may ask whoever is signed in (W3)
 	return s
 }
 
@@ -63,11 +67,33 @@ func (s *Store) Keep(r *http.Request, v *visit.Visit) error {
 	return nil
 }
 
+// Security.md, "Sessions and browsers": whoever may look after others is signed in for less long.
+const (
+	staffIdle     = 15 * time.Minute
+	staffAbsolute = 12 * time.Hour
+)
+
+// idle is how long somebody's session lasts without a request.
+func (s *Store) idle(r auth.Role) time.Duration {
+	if r == auth.Member {
+		return s.Idle
+	}
+	return min(s.Idle, staffIdle)
+}
+
+// absolute is how long it lasts at all.
+func (s *Store) absolute(r auth.Role) time.Duration {
+	if r == auth.Member {
+		return s.Absolute
+	}
+	return min(s.Absolute, staffAbsolute)
+}
+
 // find looks into memory first, as long as this node hears of changes elsewhere.
 func (s *Store) find(ctx context.Context, key digest) (*entry, error) {
 	now := s.clock()
 	trusted := s.db.Hears()
-	if e := s.cache.get(key); trusted && e != nil && now.Before(e.session.Expires) && now.Before(e.reload) && e.awake(now, s.Idle) {
+	if e := s.cache.get(key); trusted && e != nil && now.Before(e.session.Expires) && now.Before(e.reload) && e.awake(now, s.idle(e.session.User.Role)) {
 		e.use(now)
 		return e, nil
 	}
@@ -100,7 +126,7 @@ func (s *Store) Start(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 		}
 	}
 	token, now := secret.NewToken(), s.clock()
-	began := auth.Session{ID: auth.SessionID(secret.NewID()), User: u, Proofs: proofs, Started: now, Expires: now.Add(s.Absolute)}
+	began := auth.Session{ID: auth.SessionID(secret.NewID()), User: u, Proofs: proofs, Started: now, Expires: now.Add(s.absolute(u.Role))}
 	if err := s.insert(ctx, tx, secret.Digest(token), began, v.Origin); err != nil {
 		return auth.Session{}, nil, err
 	}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"net/http/httptest"
+	"sallyport/internal/factor/factortest"
+	"sallyport/internal/policy"
+	"sallyport/internal/roster"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +45,7 @@ func (n *node) wait(d time.Duration) {
 
 func nodeOn(d *db.DB) *node {
 	n := &node{clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	n.Store = New(Config{Idle: time.Hour, Absolute: 24 * time.Hour}, d, user.NewStore(d), audit.New(d, make([]byte, 32), n.now), n.now)
+	n.Store = New(Config{Idle: time.Hour, Absolute: 24 * time.Hour}, d, user.NewStore(d), roster.New(policy.Rules{}, factortest.Alone{}, n.now), audit.New(d, make([]byte, 32), n.now), n.now)
 	return n
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/policy"
 	"sallyport/internal/user"
 )
 
@@ -46,10 +47,41 @@ func (s *Store) load(ctx context.Context, key digest, now time.Time) (*entry, er
 	if e.answer, err = json.Marshal(shown(e.session)); err != nil {
 		return nil, err
 	}
+	last := now.Add(-s.idle(e.session.User.Role))
+	if end := e.session.Started.Add(s.absolute(e.session.User.Role)); end.Before(e.session.Expires) { // they came to look after others since
+		e.session.Expires = end
+	}
+	if db.Time(seen).Before(last) || !now.Before(e.session.Expires) {
+		return nil, auth.ErrNotSignedIn
+	}
+	if err := s.asked(ctx, e.session); err != nil {
+		return nil, err
+	}
 	e.reload = now.Add(reload)
 	e.stored.Store(seen)
 	e.seen.Store(now.UnixMicro())
 	return e, nil
+}
+
+// meanwhile is how long a sign-in may have been under way by what was asked before.
+const meanwhile = 5 * time.Second
+
+// asked is auth.ErrNotSignedIn for a session that began before more was asked of its person, at once, and that shows less
+// (W3): they sign in again, and are asked there.
+func (s *Store) asked(ctx context.Context, old auth.Session) error {
+	rules, err := s.roster.RulesOf(ctx, s.db, old.User)
+	if err != nil {
+		return err
+	}
+	since := rules.AskedAt(old.User)
+	if since.IsZero() || old.Started.After(since.Add(meanwhile)) || policy.LevelOf(old.Proofs) >= auth.MultiFactor {
+		return nil
+	}
+	f, err := s.roster.Facts(ctx, s.db, old.User, old.Proofs)
+	if err == nil && policy.Next(f).Need != policy.Nothing {
+		err = auth.ErrNotSignedIn
+	}
+	return err
 }
 
 func (s *Store) insert(ctx context.Context, tx auth.Tx, key digest, n auth.Session, from auth.Origin) error {

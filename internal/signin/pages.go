@@ -268,8 +268,12 @@ func (s *SignIn) show(ctx context.Context, kind auth.Kind) (Step, error) {
 
 func (s *SignIn) choices(ctx context.Context, _ web.None) (Choices, error) {
 	u := visit.Of(ctx).Pending.User
-	out := Choices{State: "enrolment", Factors: s.enrollable(u), Login: u.Login}
-	for _, e := range s.enrollers(u) {
+	rules, err := s.Roster.RulesOf(ctx, s.DB, u)
+	if err != nil {
+		return Choices{}, err
+	}
+	out := Choices{State: "enrolment", Factors: s.enrollable(u, rules), Login: u.Login}
+	for _, e := range s.enrollers(u, rules) {
 		out.Ways = append(out.Ways, Way{e.Kind(), e.Prompt()})
 	}
 	return out, nil
@@ -282,10 +286,10 @@ func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
 
 // enrollers are the factors that somebody can set up on the way in: what an administrator chose for them, if that is
 // among them, else all.
-func (s *SignIn) enrollers(u auth.User) (some []web.Enroller) {
+func (s *SignIn) enrollers(u auth.User, rules policy.Rules) (some []web.Enroller) {
 	for _, f := range s.counting() {
 		e, ok := f.(web.Enroller)
-		if !ok || !slices.Contains(s.Roster.Rules().Addable(), f.Kind()) {
+		if !ok || !slices.Contains(rules.Addable(), f.Kind()) {
 			continue
 		}
 		if p, ok := f.(interface{ Enrols(auth.User) bool }); ok && !p.Enrols(u) {
@@ -299,19 +303,25 @@ func (s *SignIn) enrollers(u auth.User) (some []web.Enroller) {
 	return some
 }
 
-// mayEnrol is auth.ErrForbidden for another factor than an administrator chose.
+// mayEnrol is auth.ErrForbidden for a factor that counts for others here, but not for this person, or for another than an
+// administrator chose for them.
 func (s *SignIn) mayEnrol(ctx context.Context, e web.Enroller) error {
 	u := visit.Of(ctx).Pending.User
-	for _, may := range s.enrollers(u) {
-		if string(may.Kind()) == string(u.Method) && may.Kind() != e.Kind() {
-			return auth.ErrForbidden
-		}
+	rules, err := s.Roster.RulesOf(ctx, s.DB, u)
+	if err != nil {
+		return err
+	}
+	may := s.enrollers(u, rules)
+	same := func(other web.Enroller) bool { return other.Kind() == e.Kind() }
+	chosen := len(may) == 1 && string(may[0].Kind()) == string(u.Method)
+	if !slices.ContainsFunc(may, same) && (chosen || !slices.Contains(rules.Addable(), e.Kind())) {
+		return auth.ErrForbidden
 	}
 	return nil
 }
 
-func (s *SignIn) enrollable(u auth.User) (offers []auth.Offer) {
-	for _, e := range s.enrollers(u) {
+func (s *SignIn) enrollable(u auth.User, rules policy.Rules) (offers []auth.Offer) {
+	for _, e := range s.enrollers(u, rules) {
 		offers = append(offers, auth.Offer{Kind: e.Kind(), Name: e.Prompt().Title})
 	}
 	return offers

@@ -123,17 +123,20 @@ func (s *SignIn) before(ctx context.Context, tx auth.Tx, u auth.User, standsIn b
 
 // next asks policy what a sign-in with these proofs needs, and does it.
 func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []auth.Proof, returnTo string) (Answer, error) {
-	f := policy.Facts{Now: s.Clock(), Rules: s.Roster.Rules(), User: u, Proofs: proofs}
+	rules, err := s.Roster.RulesOf(ctx, tx, u)
+	if err != nil {
+		return Answer{}, err
+	}
+	f := policy.Facts{Now: s.Clock(), Rules: rules, User: u, Proofs: proofs}
 	if !policy.Proved(f) { // else what they have set up does not matter any more
-		var err error
 		if f, err = s.Roster.Facts(ctx, tx, u, proofs); err != nil {
 			return Answer{}, err
 		}
-		f.Bare = len(s.enrollers(u)) == 0
+		f.Bare = len(s.enrollers(u, rules)) == 0
 	}
 	switch step := policy.Next(f); step.Need {
 	case policy.Nothing:
-		if !step.Due.IsZero() {
+		if step.Begins {
 			if err := s.Users.BeginGrace(ctx, tx, u.ID, step.Due); err != nil {
 				return Answer{}, err
 			}
@@ -156,7 +159,7 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 		}
 		return answer, s.sendUnasked(ctx, tx, opens, p)
 	case policy.Enrolling:
-		answer, _, err := s.hold(ctx, tx, f, Answer{State: "enrolment", Factors: s.enrollable(u), Next: "/signin/enrol"}, returnTo)
+		answer, _, err := s.hold(ctx, tx, f, Answer{State: "enrolment", Factors: s.enrollable(u, rules), Next: "/signin/enrol"}, returnTo)
 		return answer, err
 	case policy.Blocked:
 		return Answer{}, auth.ErrBlocked

@@ -46,7 +46,12 @@ func (s *StepUp) Keep(r *http.Request, v *visit.Visit) error {
 	if err := s.Sessions.Keep(r, v); err != nil {
 		return err
 	}
-	step, err := s.next(r.Context(), s.DB, v.Session)
+	return s.fresh(r.Context(), v.Session)
+}
+
+// fresh is nil for a session that needs no proof now (U1).
+func (s *StepUp) fresh(ctx context.Context, now auth.Session) error {
+	step, err := s.next(ctx, s.DB, now)
 	switch {
 	case err != nil:
 		return err

@@ -68,13 +68,13 @@ type (
 
 func (t *Trust) done(ctx context.Context, in web.Leading) (Done, error) {
 	now := visit.Of(ctx).Session
-	out := Done{Days: int(t.Rules.Trust / (24 * time.Hour)), Ends: t.Clock().Add(t.Rules.Trust), ReturnTo: t.Sites.Safe(in.ReturnTo)}
+	life, err := t.life(ctx, t.DB, now.User)
+	out := Done{Days: int(life / (24 * time.Hour)), Ends: t.Clock().Add(life), ReturnTo: t.Sites.Safe(in.ReturnTo)}
 	out.First, _, _ = strings.Cut(now.User.Name, " ")
 	out.Stop = stop(out.ReturnTo)
-	if t.Rules.Trust <= 0 {
-		return out, nil
+	if life <= 0 || err != nil {
+		return out, err
 	}
-	var err error
 	out.Offered, err = t.offered(ctx, now)
 	return out, err
 }
@@ -93,9 +93,6 @@ func stop(to string) string {
 
 func (t *Trust) goOn(ctx context.Context, in Choice) (web.Onward, error) {
 	out := web.Onward{Next: t.Sites.Safe(in.ReturnTo)}
-	if in.Trust && t.Rules.Trust <= 0 {
-		return web.Onward{}, auth.ErrForbidden
-	}
 	err := t.DB.Tx(ctx, func(tx auth.Tx) (err error) {
 		if !in.Trust {
 			return t.decline(ctx, tx, visit.Of(ctx).Session)
@@ -138,7 +135,7 @@ func (t *Trust) forgetAll(ctx context.Context, _ web.None) (web.None, error) {
 }
 
 // Offered says whether the rules let any browser be trusted.
-func (t *Trust) Offered() bool { return t.Rules.Trust > 0 }
+func (t *Trust) Offered() bool { return t.Roster.Rules().Trust > 0 }
 
 // Card is the place of trusted browsers on the Security page.
 func (t *Trust) Card(ctx context.Context) (web.Part, error) {

@@ -33,11 +33,11 @@ type browser struct {
 }
 
 // since is when a browser must have been trusted to be trusted still, whatever the rules were then.
-func (t *Trust) since() int64 { return db.Micros(t.Clock().Add(-t.Rules.Trust)) }
+func (t *Trust) since(life time.Duration) int64 { return db.Micros(t.Clock().Add(-life)) }
 
-// ends is when trust is over by the rules of now.
-func (t *Trust) ends(added, ends time.Time) time.Time {
-	if now := added.Add(t.Rules.Trust); now.Before(ends) {
+// over is when trust is over by the rules of now.
+func over(added, ends time.Time, life time.Duration) time.Time {
+	if now := added.Add(life); now.Before(ends) {
 		return now
 	}
 	return ends
@@ -45,11 +45,15 @@ func (t *Trust) ends(added, ends time.Time) time.Time {
 
 // find is the browser that one of some tokens names as a trusted one of somebody, and which of them, or auth.ErrNotFound.
 func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, held keys) (id string, key digest, err error) {
+	life, err := t.life(ctx, from, u)
+	if err != nil {
+		return "", key, err
+	}
 	var found []byte
 	err = from.QueryRowContext(ctx, `SELECT id, token_hash FROM trusted_browsers
 		WHERE token_hash IN ($1, $2, $3, $4, $5) AND user_id = $6 AND security_epoch = $7 AND ends_at > $8 AND added_at > $9
 		ORDER BY used_at DESC, id LIMIT 1`,
-		held[0][:], held[1][:], held[2][:], held[3][:], held[4][:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(&id, &found)
+		held[0][:], held[1][:], held[2][:], held[3][:], held[4][:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since(life)).Scan(&id, &found)
 	copy(key[:], found)
 	return id, key, db.NoneMeans(auth.ErrNotFound, err)
 }
@@ -57,11 +61,15 @@ func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, held ke
 // rotate replaces a token, once, if it names a trusted browser of somebody still; else it is auth.ErrNotFound. It says until
 // when that browser is one.
 func (t *Trust) rotate(ctx context.Context, tx auth.Tx, u auth.User, old, key digest) (until time.Time, err error) {
+	life, err := t.life(ctx, tx, u)
+	if err != nil {
+		return time.Time{}, err
+	}
 	var added, ends time.Time
 	err = tx.QueryRowContext(ctx, `UPDATE trusted_browsers SET token_hash = $2, used_at = $5
 		WHERE token_hash = $1 AND user_id = $3 AND security_epoch = $4 AND ends_at > $5 AND added_at > $6 RETURNING added_at, ends_at`,
-		old[:], key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(db.Stamp(&added), db.Stamp(&ends))
-	return t.ends(added, ends), db.NoneMeans(auth.ErrNotFound, err)
+		old[:], key[:], u.ID, u.Epoch, db.Micros(t.Clock()), t.since(life)).Scan(db.Stamp(&added), db.Stamp(&ends))
+	return over(added, ends, life), db.NoneMeans(auth.ErrNotFound, err)
 }
 
 // insert trusts a browser, in place of what it was to the same person by some tokens before, and says which of them those
@@ -91,21 +99,29 @@ func (t *Trust) insert(ctx context.Context, tx auth.Tx, u auth.User, held keys, 
 
 // list is the trusted browsers of somebody, and which of them is the one that holds some tokens.
 func (t *Trust) list(ctx context.Context, u auth.User, held keys) (all []Listed, err error) {
+	life, err := t.life(ctx, t.DB, u)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := t.DB.QueryContext(ctx, `SELECT id, browser, address, added_at, used_at, ends_at, token_hash IN ($5, $6, $7, $8, $9) FROM trusted_browsers
 		WHERE user_id = $1 AND security_epoch = $2 AND ends_at > $3 AND added_at > $4 ORDER BY used_at DESC, id`,
-		u.ID, u.Epoch, db.Micros(t.Clock()), t.since(), held[0][:], held[1][:], held[2][:], held[3][:], held[4][:])
+		u.ID, u.Epoch, db.Micros(t.Clock()), t.since(life), held[0][:], held[1][:], held[2][:], held[3][:], held[4][:])
 	return db.Collect(rows, err, func(r *sql.Rows) (l Listed, err error) {
 		err = r.Scan(&l.ID, &l.Browser, &l.Address, db.Stamp(&l.Added), db.Stamp(&l.Used), db.Stamp(&l.Ends), &l.Current)
-		l.Ends = t.ends(l.Added, l.Ends)
+		l.Ends = over(l.Added, l.Ends, life)
 		return l, err
 	})
 }
 
 // remove forgets one of somebody's browsers and says what it was. One that is over is none of them.
 func (t *Trust) remove(ctx context.Context, tx auth.Tx, u auth.User, id string) (agent string, err error) {
+	life, err := t.life(ctx, tx, u)
+	if err != nil {
+		return "", err
+	}
 	return agent, db.NoneMeans(auth.ErrNotFound, tx.QueryRowContext(ctx, `DELETE FROM trusted_browsers
 		WHERE user_id = $1 AND id = $2 AND security_epoch = $3 AND ends_at > $4 AND added_at > $5 RETURNING browser`,
-		u.ID, id, u.Epoch, db.Micros(t.Clock()), t.since()).Scan(&agent))
+		u.ID, id, u.Epoch, db.Micros(t.Clock()), t.since(life)).Scan(&agent))
 }
 
 // removeAll forgets all of somebody's browsers and says how many there were.
@@ -157,7 +173,7 @@ func (t *Trust) Sweep(ctx context.Context) error {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM trusted_browsers WHERE ends_at <= $1 OR added_at <= $2
-			OR security_epoch <> (SELECT u.security_epoch FROM users u WHERE u.id = trusted_browsers.user_id)`, now, t.since())
+			OR security_epoch <> (SELECT u.security_epoch FROM users u WHERE u.id = trusted_browsers.user_id)`, now, t.since(t.Roster.Rules().Trust))
 		return err
 	})
 }

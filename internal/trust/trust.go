@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
 	"sallyport/internal/policy"
+	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 	"sallyport/internal/visit"
 	"sallyport/internal/web"
@@ -33,14 +34,20 @@ type Trust struct {
 
 // Parts are what it is made with.
 type Parts struct {
-	DB    *db.DB
-	Trail *audit.Trail
-	Rules policy.Rules
-	Sites visit.Sites
-	Clock func() time.Time
+	DB     *db.DB
+	Trail  *audit.Trail
+	Roster *roster.Roster
+	Sites  visit.Sites
+	Clock  func() time.Time
 }
 
 func New(p Parts) *Trust { return &Trust{p} }
+
+// life is for how long a person's browser may skip the second step, by the rules of now; 0: none may (R5).
+func (t *Trust) life(ctx context.Context, from auth.Reader, u auth.User) (time.Duration, error) {
+	rules, err := t.Roster.RulesOf(ctx, from, u)
+	return rules.Trust, err
+}
 
 const (
 	// offerLife is how long after a sign-in its browser can be trusted.
@@ -53,7 +60,7 @@ const (
 // Of is the id by which this visit's browser is trusted by somebody, or "". It costs the same for nobody as for somebody.
 func (t *Trust) Of(ctx context.Context, from auth.Reader, u auth.User) (id string, err error) {
 	has := held(visit.Of(ctx).Cookie(visit.TrustCookie))
-	if len(has) == 0 || t.Rules.Trust <= 0 {
+	if len(has) == 0 {
 		return "", nil
 	}
 	id, _, err = t.find(ctx, from, u, has.keys())
@@ -83,8 +90,9 @@ func (t *Trust) Use(ctx context.Context, tx auth.Tx, u auth.User) (visit.Cookies
 
 // Detour is signin.Detour: the page with the box to tick.
 func (t *Trust) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to string) (string, error) {
-	if !policy.MayTrust(policy.Facts{Rules: t.Rules, User: began.User, Proofs: began.Proofs}) {
-		return "", nil
+	rules, err := t.Roster.RulesOf(ctx, tx, began.User)
+	if err != nil || !policy.MayTrust(policy.Facts{Rules: rules, User: began.User, Proofs: began.Proofs}) {
+		return "", err
 	}
 	if id, err := t.Of(ctx, tx, began.User); id != "" || err != nil {
 		return "", err
@@ -109,11 +117,18 @@ func (t *Trust) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 // one there; those of others who trust this browser stay as they are.
 func (t *Trust) remember(ctx context.Context, tx auth.Tx) (visit.Cookies, error) {
 	v, now, token := visit.Of(ctx), t.Clock(), secret.NewToken()
+	life, err := t.life(ctx, tx, v.Session.User)
+	if err == nil && life <= 0 { // it was when it was offered
+		err = auth.ErrForbidden
+	}
+	if err != nil {
+		return nil, err
+	}
 	if err := t.take(ctx, tx, v.Session); err != nil {
 		return nil, err
 	}
 	has := held(v.Cookie(visit.TrustCookie))
-	b := browser{ID: secret.NewID(), Browser: v.Agent(), Address: v.Address.String(), Added: now, Used: now, Ends: now.Add(t.Rules.Trust)}
+	b := browser{ID: secret.NewID(), Browser: v.Agent(), Address: v.Address.String(), Added: now, Used: now, Ends: now.Add(life)}
 	gone, err := t.insert(ctx, tx, v.Session.User, has.keys(), secret.Digest(token), b)
 	if err != nil {
 		return nil, err
@@ -126,7 +141,7 @@ func (t *Trust) remember(ctx context.Context, tx auth.Tx) (visit.Cookies, error)
 func (t *Trust) cookie(has ring, ends time.Time) http.Cookie {
 	c := visit.Issue(visit.TrustCookie, has.cookie())
 	if len(has) > 1 {
-		ends = t.Clock().Add(t.Rules.Trust)
+		ends = t.Clock().Add(t.Roster.Rules().Trust)
 	}
 	c.MaxAge = max(int(ends.Sub(t.Clock()).Seconds()), 1)
 	return c

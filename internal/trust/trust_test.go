@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sallyport/internal/factor/factortest"
+	"sallyport/internal/roster"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +36,7 @@ func each(t *testing.T, test func(t *testing.T, n *node)) {
 	dbtest.Each(t, []fs.FS{user.Schema, audit.Schema, Schema}, func(t *testing.T, d *db.DB) {
 		n := &node{users: user.NewStore(d), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 		clock := func() time.Time { return n.now }
-		n.Trust = New(Parts{DB: d, Trail: audit.New(d, make([]byte, 32), clock), Rules: policy.Rules{Trust: month, Factors: []auth.Kind{"totp"}}, Clock: clock})
+		n.Trust = New(Parts{DB: d, Trail: audit.New(d, make([]byte, 32), clock), Roster: roster.New(policy.Rules{Trust: month, Factors: []auth.Kind{"totp"}}, factortest.Alone{}, clock), Clock: clock})
 		for _, name := range []string{"ann", "bob"} {
 			u, err := user.New(auth.UserID("id-"+name), name+"@example.com", name, auth.Member, n.now)
 			if err != nil {
@@ -367,7 +369,7 @@ func TestNothingIsOfferedWhereThereIsNothingToChoose(t *testing.T) {
 			}
 			return nil
 		})
-		n.Rules.Trust = 0
+		n.Roster = roster.New(policy.Rules{}, factortest.Alone{}, n.Clock)
 		n.tx(t, func(tx auth.Tx) error {
 			if to, err := n.Detour(with("", s), tx, s, "/account"); to != "" || err != nil {
 				t.Error(to, err)

@@ -22,6 +22,14 @@ const (
 	SignedIn  Guard = "signed in" // a session
 	Offered   Guard = "offered"   // a session that has just begun and was offered a factor
 	Fresh     Guard = "fresh"     // a session with a recent step-up
+
+	// Sessions of people who look after others, never by a trusted browser alone; fresh ones to change something.
+	Staff              Guard = "staff" // support and above
+	StaffFresh         Guard = "staff, fresh"
+	Steward            Guard = "steward" // workgroup admin and above
+	StewardFresh       Guard = "steward, fresh"
+	Administrator      Guard = "administrator" // admin and owner
+	AdministratorFresh Guard = "administrator, fresh"
 )
 
 // A Keeper stands at a guard. It notes on the visit whom the request belongs to, or refuses with an error of auth.

@@ -42,7 +42,7 @@ func (owned) Verify(context.Context, auth.Attempt, auth.Secret) (auth.Claim, err
 
 func newCodes(t *testing.T, d *db.DB, clock func() time.Time, has bool) *Codes {
 	t.Helper()
-	ros := roster.New(policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{"totp", Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, clock)
+	ros := roster.New(policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{"totp", Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, factortest.Alone{}, clock)
 	c := New(Parts{DB: d, Keys: factortest.Keys(t), Users: user.NewStore(d), Trail: audit.New(d, make([]byte, 32), clock), Roster: ros,
 		Revoker: factortest.Epochs(d), Name: "Sally & Sons #1", Site: "https://id.example.com", Sites: visit.Sites{Home: "/account"}, Clock: clock})
 	ros.Add(nil, owned{has}, c)

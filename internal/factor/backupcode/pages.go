@@ -124,6 +124,9 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 // may is nil if the person may have a sheet, or why not (B1).
 func (c *Codes) may(ctx context.Context, from auth.Reader, now auth.Session) error {
 	f, err := c.Roster.Facts(ctx, from, now.User, now.Proofs)
+	if err == nil && !f.Rules.Asks(Kind) { // not in their workgroup
+		err = auth.ErrForbidden
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/policy"
 	"sallyport/internal/secret"
 	"sallyport/internal/user"
 )
@@ -37,6 +38,13 @@ func (c *Clock) Wait(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(by)
+}
+
+// Alone is a roster.Leveler where the configuration alone makes the rules.
+type Alone struct{}
+
+func (Alone) Levels(context.Context, auth.Reader, auth.WorkgroupID) ([]policy.Level, error) {
+	return nil, nil
 }
 
 // Epochs is an auth.Revoker where there are no sessions: a new security epoch is all there is to it.

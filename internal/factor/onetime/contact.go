@@ -1,6 +1,7 @@
 package onetime
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -35,6 +36,9 @@ func (c *Codes) person(ctx context.Context) (auth.User, error) {
 
 // mayUse says why a person's own address or number cannot take codes: nil, or a sentence for them.
 func (f *Factor) mayUse(ctx context.Context, from auth.Reader, u auth.User) error {
+	if may, err := f.Roster.MayAdd(ctx, from, u, f.kind); err != nil || !may { // their workgroup uses other channels (C1)
+		return cmp.Or(err, error(auth.ConflictError{Code: "channel-closed", Why: "Codes are not sent this way to the people of your workgroup."}))
+	}
 	to := f.profile(u)
 	switch {
 	case to == "" && f.kind == SMS:

@@ -17,8 +17,7 @@ const address auth.EnrolmentID = "address"
 // given is where a code goes that stands in, or "": where those go that begin a sign-in, but nowhere that somebody else
 // reads too (C4). Who gets codes by mail as a factor of their own has that, and nothing beside it.
 func (c *Codes) given(ctx context.Context, from auth.Reader, id auth.UserID) (string, error) {
-	rules := c.Roster.Rules()
-	if !slices.Contains(rules.Given, Email) || !c.Outbox.Has(notify.Email) {
+	if !slices.Contains(c.Roster.Rules().Given, Email) || !c.Outbox.Has(notify.Email) {
 		return "", nil
 	}
 	u, err := c.Users.Get(ctx, from, id)
@@ -26,6 +25,10 @@ func (c *Codes) given(ctx context.Context, from auth.Reader, id auth.UserID) (st
 		return "", nil
 	}
 	if err != nil {
+		return "", err
+	}
+	rules, err := c.Roster.RulesOf(ctx, from, u)
+	if err != nil || !slices.Contains(rules.Given, Email) {
 		return "", err
 	}
 	if slices.Contains(rules.Factors, Email) {

@@ -23,7 +23,7 @@ import (
 func giving(t *testing.T, d *db.DB, clock func() time.Time, factors ...auth.Kind) *Codes {
 	t.Helper()
 	c := made(t, d, clock)
-	c.Roster = roster.New(policy.Rules{MFA: policy.Optional, Factors: factors, Given: []auth.Kind{Email}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, clock)
+	c.Roster = roster.New(policy.Rules{MFA: policy.Optional, Factors: factors, Given: []auth.Kind{Email}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, factortest.Alone{}, clock)
 	c.Roster.Add(nil, c.sms, c.email)
 	return c
 }
@@ -70,7 +70,7 @@ func TestTheAddressStandsIn(t *testing.T) {
 		}, ""},
 		"not where there is no mail": {inOtherFactors, func(_ *testing.T, c *Codes, _, _ auth.User) { delete(c.Outbox.Carriers, notify.Email) }, ""},
 		"not where it is not given": {inOtherFactors, func(t *testing.T, c *Codes, _, _ auth.User) {
-			c.Roster = roster.New(policy.Rules{Factors: inOtherFactors}, c.Clock)
+			c.Roster = roster.New(policy.Rules{Factors: inOtherFactors}, factortest.Alone{}, c.Clock)
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func made(t *testing.T, d *db.DB, clock func() time.Time) *Codes {
 	keys := factortest.Keys(t)
 	rules := policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{Email, SMS}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}
 	c := New(Parts{DB: d, Keys: keys, Users: user.NewStore(d), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
-		Roster: roster.New(rules, clock), Revoker: factortest.Epochs(d),
+		Roster: roster.New(rules, factortest.Alone{}, clock), Revoker: factortest.Epochs(d),
 		Outbox: notify.New(notify.Parts{DB: d, Keys: keys, Texts: texts, Language: "en", Clock: clock, Log: slog.New(slog.DiscardHandler),
 			Carriers: map[notify.Channel]notify.Carrier{notify.Email: notify.Nowhere{}, notify.SMS: notify.Nowhere{}}, Metrics: prometheus.NewRegistry()}),
 		Rules: Rules{Delivery: Preferred, Countries: []string{"SE"}, Email: 1000, SMS: 1000}, Clock: clock})

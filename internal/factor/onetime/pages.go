@@ -181,10 +181,14 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	rules, err := c.Roster.RulesOf(ctx, c.DB, u)
+	if err != nil {
+		return State{}, err
+	}
 	s := State{On: len(has) > 0, Channels: []Channel{}}
 	for _, f := range []*Factor{c.email, c.sms} {
 		p := f.Prompt()
-		one := Channel{Kind: f.kind, Offered: slices.Contains(c.offered(), f), Title: p.Title, Icon: p.Icon}
+		one := Channel{Kind: f.kind, Offered: slices.Contains(c.offered(), f) && slices.Contains(rules.Addable(), f.kind), Title: p.Title, Icon: p.Icon}
 		for _, k := range has {
 			if k.kind != f.kind {
 				continue

@@ -62,9 +62,13 @@ func (f *Factor) reached(ctx context.Context, from auth.Reader, in web.Thread) (
 		}
 	}
 	all, err := f.contacts(ctx, from, in.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := f.Roster.RulesOf(ctx, from, in.User)
 	for _, c := range all {
 		if c.kind != f.kind && (f.Rules.Delivery != All || in.Purpose != web.ToSignIn) || !f.Outbox.Has(notify.Channel(c.kind)) ||
-			!slices.Contains(f.Roster.Rules().Factors, c.kind) {
+			!slices.Contains(rules.Factors, c.kind) {
 			continue
 		}
 		state, err := f.stands(ctx, from, in.User.ID, c)

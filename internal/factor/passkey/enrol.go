@@ -34,12 +34,33 @@ var errKnown = auth.ConflictError{Code: "passkey-known", Why: "This passkey is i
 
 var errClosed = auth.ConflictError{Code: "passkeys-closed", Why: "Passkeys cannot be added here."}
 
+// useOf is what passkeys are to a person: their workgroup may be stricter than this instance (P8).
+func (p *Passkey) useOf(ctx context.Context, from auth.Reader, who auth.User) (Use, error) {
+	rules, err := p.Roster.RulesOf(ctx, from, who)
+	switch {
+	case err != nil, p.Rules.Use == Disabled, !slices.Contains(rules.Factors, Kind):
+		return Disabled, err
+	case p.Rules.Use != Enabled, !slices.Contains(rules.Addable(), Kind):
+		return UseOnly, nil
+	}
+	return Enabled, nil
+}
+
+// open is nil where a person may add passkeys.
+func (p *Passkey) open(ctx context.Context, from auth.Reader, who auth.User) error {
+	use, err := p.useOf(ctx, from, who)
+	if err == nil && use != Enabled {
+		err = errClosed
+	}
+	return err
+}
+
 // options are for navigator.credentials.create().
 func (p *Passkey) options(ctx context.Context, to purpose) (web.Challenge, error) {
-	if p.Rules.Use != Enabled {
-		return web.Challenge{}, errClosed
-	}
 	who := visit.Of(ctx).Person()
+	if err := p.open(ctx, p.DB, who); err != nil {
+		return web.Challenge{}, err
+	}
 	handle, err := p.handle(ctx, who.ID)
 	if err != nil {
 		return web.Challenge{}, err
@@ -164,10 +185,10 @@ func transports(said []protocol.AuthenticatorTransport) string {
 
 // add stores a new passkey. Before and done are part of its transaction.
 func (p *Passkey) add(ctx context.Context, in Addition, before func(auth.Tx) error, done web.EnrolDone) (Added, error) {
-	if p.Rules.Use != Enabled {
-		return Added{}, errClosed
-	}
 	who := visit.Of(ctx).Person()
+	if err := p.open(ctx, p.DB, who); err != nil {
+		return Added{}, err
+	}
 	name, err := cleanName(in.Name)
 	if err != nil {
 		return Added{}, err

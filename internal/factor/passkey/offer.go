@@ -30,6 +30,11 @@ func (p *Passkey) Detour(ctx context.Context, tx auth.Tx, began auth.Session, to
 	if p.Rules.Use != Enabled || !p.Rules.Offers || byPasskey || visit.Of(ctx).Cookie(capableCookie) == "" {
 		return "", nil
 	}
+	if err := p.open(ctx, tx, began.User); errors.Is(err, errClosed) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
 	if err := p.stands(ctx, tx, began); errors.Is(err, auth.ErrForbidden) {
 		return "", nil
 	} else if err != nil {

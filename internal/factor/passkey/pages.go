@@ -176,9 +176,13 @@ func (p *Passkey) list(ctx context.Context, _ web.None) (List, error) {
 	if err != nil {
 		return List{}, err
 	}
+	rules := p.Rules
+	if rules.Use, err = p.useOf(ctx, p.DB, u); err != nil {
+		return List{}, err
+	}
 	handle, err := p.known(ctx, u.ID)
 	out := List{Passkeys: make([]Shown, len(all)), Party: p.Party.ID, Accepted: []string{},
-		Handle: base64.RawURLEncoding.EncodeToString(handle), Login: u.Login, Name: u.Name, Rules: p.Rules}
+		Handle: base64.RawURLEncoding.EncodeToString(handle), Login: u.Login, Name: u.Name, Rules: rules}
 	for i, k := range all {
 		out.Passkeys[i] = p.shown(k)
 		if p.works(k) {

@@ -147,12 +147,15 @@ func (p *Passkey) verify(ctx context.Context, who auth.User, f finding) error {
 	switch {
 	case p.isFake(f.said.RawID):
 		return invalid
-	case k.id == "" || !p.works(k) || p.Rules.Use == Disabled:
+	case k.id == "" || !p.works(k):
 		return unknown
 	case k.owner.ID != who.ID:
 		return foreign
 	case !slices.Contains(p.origins, said.CollectedClientData.Origin): // the library folds case and ports
 		return elsewhere
+	}
+	if use, err := p.useOf(ctx, p.DB, k.owner); err != nil || use == Disabled {
+		return cmp.Or(err, error(unknown))
 	}
 	uv := protocol.VerificationPreferred
 	if visit.Of(ctx).Pending.ID == "" { // passwordless or step-up

@@ -40,7 +40,7 @@ func parts(t *testing.T, d *db.DB, clock func() time.Time) Parts {
 	t.Helper()
 	rules := policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}
 	return Parts{DB: d, Keys: factortest.Keys(t), Users: user.NewStore(d), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
-		Roster: roster.New(rules, clock), Revoker: factortest.Epochs(d), Party: party, Rules: Rules{Use: Enabled}, Clock: clock}
+		Roster: roster.New(rules, factortest.Alone{}, clock), Revoker: factortest.Epochs(d), Party: party, Rules: Rules{Use: Enabled}, Clock: clock}
 }
 
 func made(t *testing.T, p Parts) *Passkey {

@@ -35,7 +35,7 @@ type phone struct {
 
 func newTOTP(t *testing.T, d *db.DB, clock func() time.Time) *TOTP {
 	t.Helper()
-	ros := roster.New(policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, clock)
+	ros := roster.New(policy.Rules{MFA: policy.Optional, Factors: []auth.Kind{Kind}, LastFactor: policy.Refuse, StepUp: 10 * time.Minute}, factortest.Alone{}, clock)
 	codes := New(Parts{DB: d, Keys: factortest.Keys(t), Trail: audit.New(d, make([]byte, 32), clock), Throttle: throttle.New(d, clock),
 		Roster: ros, Revoker: factortest.Epochs(d), Issuer: "Sallyport", Clock: clock})
 	ros.Add(nil, codes)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"html/template"
-	"slices"
 	"strings"
 	"time"
 
@@ -123,8 +122,13 @@ type (
 )
 
 func (t *TOTP) list(ctx context.Context, _ web.None) (List, error) {
-	all, err := t.all(ctx, t.DB, visit.Of(ctx).Session.User.ID)
-	shown := List{make([]Authenticator, len(all)), t.counts()}
+	u := visit.Of(ctx).Session.User
+	all, err := t.all(ctx, t.DB, u.ID)
+	if err != nil {
+		return List{}, err
+	}
+	open, err := t.Roster.MayAdd(ctx, t.DB, u, Kind)
+	shown := List{make([]Authenticator, len(all)), open}
 	for i, a := range all {
 		shown.Authenticators[i] = Authenticator{a.id, a.name, a.added, a.lastUsed}
 	}
@@ -134,14 +138,21 @@ func (t *TOTP) list(ctx context.Context, _ web.None) (List, error) {
 // errClosed is for an authenticator that would sign nobody in, and could ask its person for another factor instead.
 var errClosed = auth.ConflictError{Code: "totp-closed", Why: "Authenticator apps are not used here."}
 
-func (t *TOTP) counts() bool { return slices.Contains(t.Roster.Rules().Factors, Kind) }
+// mayAdd is nil where a person may set one up.
+func (t *TOTP) mayAdd(ctx context.Context, who auth.User) error {
+	may, err := t.Roster.MayAdd(ctx, t.DB, who, Kind)
+	if err == nil && !may {
+		err = errClosed
+	}
+	return err
+}
 
 func (t *TOTP) start(ctx context.Context, _ web.None) (Waiting, error) {
-	if !t.counts() {
-		return Waiting{}, errClosed
-	}
 	v := visit.Of(ctx)
 	who := v.Person()
+	if err := t.mayAdd(ctx, who); err != nil {
+		return Waiting{}, err
+	}
 	id := auth.EnrolmentID(secret.NewID())
 	var a authenticator
 	err := t.DB.Tx(ctx, func(tx auth.Tx) (err error) {
@@ -174,8 +185,8 @@ func (t *TOTP) setup(a authenticator, who auth.User) (Waiting, error) {
 }
 
 func (t *TOTP) finish(ctx context.Context, in Confirmation, done web.EnrolDone) (Confirmed, error) {
-	if !t.counts() { // no more
-		return Confirmed{}, errClosed
+	if err := t.mayAdd(ctx, visit.Of(ctx).Person()); err != nil { // no more
+		return Confirmed{}, err
 	}
 	code, err := parseCode(in.Code)
 	if err != nil {
