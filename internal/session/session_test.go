@@ -20,9 +20,10 @@ import (
 	"sallyport/internal/secret"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
+	"sallyport/internal/workgroup"
 )
 
-var schemas = []fs.FS{user.Schema, audit.Schema, Schema}
+var schemas = []fs.FS{user.Schema, workgroup.Schema, audit.Schema, Schema}
 
 // A node has our sessions on a database, and a clock.
 type node struct {
@@ -109,10 +110,15 @@ func (n *node) password() auth.Proof {
 // start begins a session in a browser that holds former already.
 func (n *node) start(t *testing.T, name string, former auth.Secret) auth.Secret {
 	t.Helper()
+	return n.startWith(t, name, former, n.password())
+}
+
+func (n *node) startWith(t *testing.T, name string, former auth.Secret, proofs ...auth.Proof) auth.Secret {
+	t.Helper()
 	ctx := visit.With(t.Context(), &visit.Visit{Former: former, Origin: auth.Origin{Browser: "Firefox"}})
 	u := n.person(t, name)
 	return n.issued(t, func(tx auth.Tx) (visit.Cookies, error) {
-		_, cookies, err := n.Start(ctx, tx, u, []auth.Proof{n.password()}, false)
+		_, cookies, err := n.Start(ctx, tx, u, proofs, false)
 		return cookies, err
 	})
 }

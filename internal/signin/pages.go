@@ -303,8 +303,7 @@ func (s *SignIn) enrollers(u auth.User, rules policy.Rules) (some []web.Enroller
 	return some
 }
 
-// mayEnrol is auth.ErrForbidden for a factor that counts for others here, but not for this person, or for another than an
-// administrator chose for them.
+// mayEnrol is auth.ErrForbidden for another factor than an administrator chose. Whether any can be added, each knows itself.
 func (s *SignIn) mayEnrol(ctx context.Context, e web.Enroller) error {
 	u := visit.Of(ctx).Pending.User
 	rules, err := s.Roster.RulesOf(ctx, s.DB, u)
@@ -314,7 +313,7 @@ func (s *SignIn) mayEnrol(ctx context.Context, e web.Enroller) error {
 	may := s.enrollers(u, rules)
 	same := func(other web.Enroller) bool { return other.Kind() == e.Kind() }
 	chosen := len(may) == 1 && string(may[0].Kind()) == string(u.Method)
-	if !slices.ContainsFunc(may, same) && (chosen || !slices.Contains(rules.Addable(), e.Kind())) {
+	if chosen && !slices.ContainsFunc(may, same) {
 		return auth.ErrForbidden
 	}
 	return nil
