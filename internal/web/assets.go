@@ -33,8 +33,15 @@ var base = template.Must(template.New("").Funcs(template.FuncMap{
 	"browser":  BrowserName,
 	"device":   deviceIcon,
 	"link":     func(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "mailto:") },
+	"moment":   moment,
+	"sign":     sign,
+	"initials": initials,
+	"role":     roleName,
+	"count":    count,
+	"share":    share,
+	"choose":   choose,
 	"field":    func(name, wrong, hint string) inputState { return inputState{name, wrong, hint} },
-}).ParseFS(files, "layout.html"))
+}).ParseFS(files, "layout.html", "desk.html"))
 
 // BrowserName is what a person calls it: "Chrome on macOS".
 func BrowserName(agent string) string {

@@ -77,7 +77,9 @@ func (d document) operation(r *Route) obj {
 	}
 	refused := obj{"$ref": "#/components/responses/Problem"}
 	answers := obj{"default": refused}
-	if r.silent {
+	if r.isDownload() {
+		answers["200"] = obj{"description": "A file, as it is made; without its end, the connection breaks", "content": obj{"*/*": obj{"schema": obj{"type": "string"}}}}
+	} else if r.silent {
 		answers["204"] = obj{"description": "Done"}
 	} else {
 		answers["200"] = obj{"description": "Done", "content": obj{"application/json": obj{"schema": d.schema(r.out)}}}

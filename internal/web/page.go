@@ -46,6 +46,7 @@ type View struct {
 	Held    held      // the act that waits for step-up
 	Back    string    // the page the person came from, for a Cancel
 	Scripts []string  // addresses of what features need
+	asked   fields    // what the address of the page says
 }
 
 // Was gives a typed value back to its input.
@@ -87,6 +88,7 @@ func (pageFace) read(req *http.Request, r *Route, w *response) (fields, error) {
 		if err != nil {
 			return nil, err
 		}
+		w.asked = r.in.keep(all)
 		return all, takePath(req, r.in, all)
 	}
 	b, err := body(req, "application/x-www-form-urlencoded")
@@ -118,11 +120,11 @@ func (p *plan) keep(all fields) fields {
 func (f pageFace) answer(w *response, req *http.Request, r *Route, out any) {
 	switch r.about.Then {
 	case "":
-		f.show(w, req, r, http.StatusOK, View{Who: w.visit.Session.User, Path: req.URL.Path, Out: out})
+		f.show(w, req, r, http.StatusOK, View{Who: w.visit.Session.User, Path: req.URL.Path, Out: out, asked: w.asked})
 	case HeldAct:
 		f.resume(w, req, w.held)
 	case SamePage:
-		f.show(w, req, f.pages[r.stands()], http.StatusOK, View{Held: w.held, Back: f.comeBack(req, r)})
+		f.show(w, req, f.pages[r.stands()], http.StatusOK, View{Held: w.held, Back: f.back(w.held, req, r)})
 	default:
 		http.Redirect(w, req, then(r, req, out), http.StatusSeeOther)
 	}
@@ -148,7 +150,7 @@ func then(r *Route, req *http.Request, out any) string {
 func (f pageFace) refuse(w *response, req *http.Request, r *Route, p Problem) {
 	p.Request = w.visit.RequestID
 	p.head(w.Header())
-	view := View{Who: w.visit.Session.User, Problem: &p, Kept: w.kept, Held: w.held, Back: f.comeBack(req, r)}
+	view := View{Who: w.visit.Session.User, Problem: &p, Kept: w.kept, Held: w.held, Back: f.back(w.held, req, r)}
 	stands := f.pages[r.stands()]
 	switch p.Kind() {
 	case "not-signed-in":
@@ -165,10 +167,11 @@ func (f pageFace) refuse(w *response, req *http.Request, r *Route, p Problem) {
 	case "step-up":
 		stands = f.pages[f.StepUp]
 		if view.Held.Act == "" { // or it is a step-up itself that was not enough
+			if req.Method == http.MethodGet { // the page to go back to is not the one that asks
+				view.Back = cmp.Or(at(r.about.On, req), f.Home)
+			}
 			view.Held = hold(req, r)
-		}
-		if req.Method == http.MethodGet { // the page to go back to is not the one that asks
-			view.Back = cmp.Or(r.about.On, f.Home)
+			view.Held.Back = view.Back
 		}
 	}
 	// The page itself may be what fails; then nothing of it can be shown.
@@ -187,10 +190,26 @@ func (f pageFace) comeBack(req *http.Request, r *Route) string {
 	if req.Method == http.MethodGet {
 		return req.URL.RequestURI()
 	}
-	if f.pages[r.stands()] != nil && !strings.Contains(r.stands(), "{") {
-		return r.stands()
+	if f.pages[r.stands()] != nil {
+		return at(r.stands(), req)
 	}
 	return f.Home
+}
+
+// back is where Cancel leads: where an act waits, to the page it was asked for on.
+func (f pageFace) back(h held, req *http.Request, r *Route) string {
+	if h.Act != "" && isLocal(h.Back) {
+		return h.Back
+	}
+	return f.comeBack(req, r)
+}
+
+// at fills the path values of a request into the pattern of another path.
+func at(pattern string, req *http.Request) string {
+	for _, name := range names(pattern) {
+		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape(req.PathValue(name)))
+	}
+	return pattern
 }
 
 // show renders a page. Where its content is not at hand it runs the page's own handler, behind the page's own guard:
@@ -215,7 +234,7 @@ func (f pageFace) show(w *response, req *http.Request, r *Route, status int, vie
 			f.render(w, failed, status, View{Who: view.Who, Problem: view.Problem})
 			return
 		}
-		view.Who, view.Path = v.Session.User, r.path
+		view.Who, view.Path = v.Session.User, at(r.path, req)
 	}
 	f.render(w, r.about.Page, status, view)
 }

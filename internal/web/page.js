@@ -74,6 +74,20 @@ function measure(input) {
   hint.textContent = input.value === '' ? hint.dataset.before : left > 1 ? `${left} more characters` : left === 1 ? '1 more character' : 'Long enough. Longer is stronger.';
 }
 
+// tickAll has one box stand for all of a name in its table.
+function tickAll(all) {
+  const table = all.closest('table'), boxes = [...table.querySelectorAll(`input[type=checkbox][name="${all.dataset.all}"]`)];
+  const look = () => {
+    const ticked = boxes.filter((box) => box.checked).length;
+    all.checked = ticked > 0 && ticked === boxes.length;
+    all.indeterminate = ticked > 0 && ticked < boxes.length;
+  };
+  all.addEventListener('change', () => { for (const box of boxes) box.checked = all.checked; });
+  table.addEventListener('change', look);
+  addEventListener('pageshow', look); // browsers remember ticks
+  look();
+}
+
 // countdown keeps a button waiting until another code may be asked for.
 function countdown(said) {
   const button = said.closest('form').querySelector('button');
@@ -182,9 +196,11 @@ function enhance(root) {
     const day = at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }), bare = /^\d\d:/.test(time.textContent);
     const today = at.toDateString() === new Date().toDateString();
     time.title = at.toString();
+    if ('utc' in time.dataset) continue;
     if (clock) time.textContent = (bare ? '' : (today ? 'today' : day) + ', ') + at.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' });
     else time.textContent = today ? 'today' : day;
   }
+  for (const box of root.querySelectorAll('input[data-all]')) tickAll(box);
   for (const input of root.querySelectorAll('input[data-least]')) input.addEventListener('input', () => measure(input));
   for (const said of root.querySelectorAll('[data-again]')) countdown(said);
   for (const form of root.querySelectorAll('form[data-watch]')) watch(form);

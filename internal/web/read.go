@@ -205,15 +205,22 @@ func (f *field) setList(to reflect.Value, s sent) string {
 	if len(s.list) > maxList {
 		return fmt.Sprintf("has more than %d values", maxList)
 	}
+	var list []string
 	for _, one := range s.list {
 		switch {
+		case one == "": // what a select sends of which nothing was chosen
+			continue
 		case !utf8.ValidString(one) || strings.ContainsAny(one, "\x00\uFFFD"):
 			return "is not readable text"
 		case utf8.RuneCountInString(one) > f.max:
 			return fmt.Sprintf("has a value longer than %d characters", f.max)
 		}
+		list = append(list, one)
 	}
-	to.Set(reflect.ValueOf(s.list))
+	if list == nil && !f.optional && len(s.list) > 0 {
+		return "is missing"
+	}
+	to.Set(reflect.ValueOf(list))
 	return ""
 }
 
@@ -247,12 +254,17 @@ func body(r *http.Request, want string) ([]byte, error) {
 	return b, nil
 }
 
-// readForm reads what a form sends. Only a list may be named twice.
+// readForm reads what a form sends.
 func readForm(encoded string, p *plan) (fields, error) {
 	values, err := url.ParseQuery(encoded)
 	if err != nil {
 		return nil, unreadable{http.StatusBadRequest, "the form is not readable"}
 	}
+	return fieldsOf(values, p)
+}
+
+// fieldsOf takes what a form or an address names. Only a list may be named twice.
+func fieldsOf(values url.Values, p *plan) (fields, error) {
 	all := make(fields, len(values))
 	for name, v := range values {
 		if f := p.byName[name]; len(v) > 1 && (f == nil || !f.list) {
@@ -376,13 +388,16 @@ func query(r *http.Request, p *plan) (fields, error) {
 	if r.URL.RawQuery == "" {
 		return fields{}, nil
 	}
-	all, err := readForm(r.URL.RawQuery, p)
-	for name := range all {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, unreadable{http.StatusBadRequest, "the address is not readable"}
+	}
+	for name := range values {
 		if f := p.byName[name]; f == nil || f.path {
-			delete(all, name)
+			delete(values, name)
 		}
 	}
-	return all, err
+	return fieldsOf(values, p)
 }
 
 // takePath adds the path values. A body that names one too is caught: a field is either in the path or in the body.

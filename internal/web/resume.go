@@ -10,14 +10,15 @@ import (
 	"sallyport/internal/visit"
 )
 
-// held is an act that waits for step-up. It travels in two hidden inputs of the step-up form, so nothing is stored and
+// held is an act that waits for step-up. It travels in hidden inputs of the step-up form, so nothing is stored and
 // it works without JavaScript. It can do no more than the person's own browser could: the replay passes every guard again.
 type held struct {
 	Act  string // "POST /account/totp", or "GET" and a page to go back to; empty: nothing waits
 	Form string // as posted, without secrets
+	Back string // the page it was asked for on
 }
 
-const heldAct, heldForm = "held_act", "held_form" // names of the hidden inputs
+const heldAct, heldForm, heldBack = "held_act", "held_form", "held_back" // names of the hidden inputs
 
 // hold keeps what was about to happen. Secrets stay behind: the page will ask for them again.
 func hold(req *http.Request, r *Route) held {
@@ -42,19 +43,24 @@ func hold(req *http.Request, r *Route) held {
 }
 
 func takeHeld(all fields) held {
-	h := held{all[heldAct].text, all[heldForm].text}
+	h := held{all[heldAct].text, all[heldForm].text, all[heldBack].text}
 	delete(all, heldAct)
 	delete(all, heldForm)
+	delete(all, heldBack)
 	return h
+}
+
+// isLocal is true for a path of a page here. Browsers drop some of what is no letter, and read "//" as another site.
+func isLocal(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.HasPrefix(path, api) &&
+		!strings.ContainsFunc(path, func(r rune) bool { return r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
 // resume does the held act as if the browser had sent it now, with the cookies that step-up has just issued.
 func (f pageFace) resume(w *response, req *http.Request, h held) {
 	method, path, _ := strings.Cut(h.Act, " ")
-	local := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.HasPrefix(path, api) &&
-		!strings.ContainsFunc(path, func(r rune) bool { return r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r) }) // browsers drop some of them
 	switch {
-	case !local || w.resumed:
+	case !isLocal(path) || w.resumed:
 		http.Redirect(w, req, f.Home, http.StatusSeeOther)
 		return
 	case method != http.MethodPost:

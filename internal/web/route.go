@@ -25,7 +25,8 @@ type Route struct {
 	err          error
 }
 
-// About says what the two faces cannot know from the handler's types. A route without Page and Then has no page face.
+// About says what the two faces cannot know from the handler's types. A route without Page and Then has no page
+// face, unless it is a [Download].
 type About struct {
 	Does     string // one line for OpenAPI and `sallyport routes`
 	Page     *Page  // what the page face shows; of an act, in answer to it
@@ -102,7 +103,9 @@ func (r Route) Before(check func(context.Context) error) Route {
 	return r
 }
 
-func (r *Route) hasPage() bool { return r.about.Page != nil || r.about.Then != "" }
+func (r *Route) hasPage() bool { return r.about.Page != nil || r.about.Then != "" || r.isDownload() }
+
+func (r *Route) isDownload() bool { return r.out == reflect.TypeFor[Download]() }
 
 // stands is the page that is shown again when this route's page face refuses.
 func (r *Route) stands() string {

@@ -23,9 +23,11 @@ import (
 type response struct {
 	http.ResponseWriter
 	visit   visit.Visit
+	whole   context.Context // of the connection, without our own limit
 	seen    watch
 	held    held
 	kept    fields
+	asked   fields
 	fault   error
 	status  int
 	bytes   int
@@ -85,10 +87,10 @@ func (s *Site) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	deadlines := http.NewResponseController(rw)
 	deadlines.SetReadDeadline(time.Now().Add(patience))
 	deadlines.SetWriteDeadline(time.Now().Add(patience))
-	ctx, stop := context.WithTimeout(req.Context(), atWork)
+	w := &response{ResponseWriter: rw, whole: req.Context()}
+	ctx, stop := context.WithTimeout(w.whole, atWork)
 	defer stop()
 	req = req.WithContext(ctx)
-	w := &response{ResponseWriter: rw}
 	w.visit.RequestID = requestID()
 	w.visit.Browser = req.UserAgent()
 	w.visit.Address = s.address(req)
@@ -164,7 +166,10 @@ func (s *Site) astray(w *response, req *http.Request, p Problem) {
 
 // finish leaves one log line and one count, and turns a panic into an answer.
 func (s *Site) finish(w *response, req *http.Request, start time.Time) {
-	if bad := recover(); bad != nil {
+	bad := recover()
+	if bad == http.ErrAbortHandler { // half an answer must not look like a whole one
+		defer panic(bad)
+	} else if bad != nil {
 		w.fault = fmt.Errorf("panic: %v\n%s", bad, debug.Stack())
 		if w.status == 0 {
 			s.astray(w, req, s.problemOf(w.fault, nil))
@@ -274,7 +279,7 @@ type entry struct {
 
 func (w *watch) line(ctx context.Context, at time.Time, e entry) {
 	level := slog.LevelInfo
-	if e.status >= 500 {
+	if e.status >= 500 || e.status < 300 && e.fault != nil {
 		level = slog.LevelError
 	}
 	if !w.log.Enabled(ctx, level) {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -111,6 +112,11 @@ func (s *Site) mount(r *Route) error {
 	if stands := r.about.On; stands != "" && s.pages[stands] == nil {
 		return fmt.Errorf("no route shows the page %q it stands on", stands)
 	}
+	for _, name := range names(r.about.On) {
+		if !slices.Contains(names(r.path), name) {
+			return fmt.Errorf("its page %q needs %q, which its path lacks", r.about.On, name)
+		}
+	}
 	s.mux.Handle(r.method+" "+api+r.path, s.face(r, apiFace{s}))
 	if r.about.Swift {
 		s.swift[api+r.path] = r
@@ -120,7 +126,9 @@ func (s *Site) mount(r *Route) error {
 		s.mux.Handle(r.pagePattern(), s.face(r, pageFace{s}))
 		// Whoever reloads a form that was refused asks for its address with GET.
 		if r.method != "GET" && s.pages[r.path] == nil && s.pages[r.stands()] != nil && r.method != "DELETE" {
-			s.mux.Handle("GET "+r.path, http.RedirectHandler(r.stands(), http.StatusSeeOther))
+			s.mux.HandleFunc("GET "+r.path, func(w http.ResponseWriter, req *http.Request) {
+				http.Redirect(w, req, at(r.stands(), req), http.StatusSeeOther)
+			})
 		}
 	}
 	return nil
@@ -178,6 +186,10 @@ func (s *Site) face(r *Route, f face) http.Handler {
 			for _, c := range c.Issued() {
 				http.SetCookie(w, &c)
 			}
+		}
+		if d, ok := out.(Download); ok {
+			s.stream(w, req, r, f, d)
+			return
 		}
 		f.answer(w, req, r, out)
 	})
