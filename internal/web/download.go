@@ -32,6 +32,7 @@ type pipe struct {
 	to   *response
 	ctl  *http.ResponseController
 	head func()
+	wait time.Duration
 	last time.Time
 	gone error
 }
@@ -40,7 +41,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 	if p.to.status == 0 {
 		p.head()
 	}
-	p.ctl.SetWriteDeadline(time.Now().Add(patience))
+	p.ctl.SetWriteDeadline(time.Now().Add(p.wait))
 	n, err := p.to.Write(b)
 	if err == nil {
 		err = p.ctl.Flush()
@@ -51,14 +52,14 @@ func (p *pipe) Write(b []byte) (int, error) {
 
 // spool collects small writes, but for no longer than a person likes to wait.
 type spool struct {
-	*bufio.Writer
+	small   *bufio.Writer
 	through *pipe
 }
 
 func (s spool) Write(b []byte) (int, error) {
-	n, err := s.Writer.Write(b)
+	n, err := s.small.Write(b)
 	if err == nil && time.Since(s.through.last) > atLeast {
-		err = s.Flush()
+		err = s.small.Flush()
 	}
 	return n, err
 }
@@ -74,25 +75,24 @@ func (s *Site) stream(w *response, req *http.Request, r *Route, f face, d Downlo
 		head()
 		return
 	}
-	p := &pipe{to: w, ctl: http.NewResponseController(w), head: head, last: time.Now()}
+	p := &pipe{to: w, ctl: http.NewResponseController(w), head: head, wait: s.patience, last: time.Now()}
 	// The body was read; what is left of the deadline would end the context in the middle.
 	p.ctl.SetReadDeadline(time.Time{})
 	to := spool{bufio.NewWriterSize(p, 32<<10), p}
 	err := d.Write(visit.With(w.whole, &w.visit), to)
 	if err == nil {
-		err = to.Flush()
+		err = to.small.Flush()
+	}
+	if away := p.gone != nil || w.whole.Err() != nil; err != nil && !away {
+		w.fault = err
 	}
 	switch {
 	case err == nil && w.status == 0: // an empty file
 		head()
 	case err == nil:
-	case p.gone != nil || w.whole.Err() != nil:
-		panic(http.ErrAbortHandler)
 	case w.status == 0:
-		w.fault = err
 		f.refuse(w, req, r, s.problemOf(err, r.about.Words))
 	default:
-		w.fault = err
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -85,10 +85,10 @@ func (s *Site) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	// Here and not in the server, where every session check would pay for them.
 	deadlines := http.NewResponseController(rw)
-	deadlines.SetReadDeadline(time.Now().Add(patience))
-	deadlines.SetWriteDeadline(time.Now().Add(patience))
+	deadlines.SetReadDeadline(time.Now().Add(s.patience))
+	deadlines.SetWriteDeadline(time.Now().Add(s.patience))
 	w := &response{ResponseWriter: rw, whole: req.Context()}
-	ctx, stop := context.WithTimeout(w.whole, atWork)
+	ctx, stop := context.WithTimeout(w.whole, s.atWork)
 	defer stop()
 	req = req.WithContext(ctx)
 	w.visit.RequestID = requestID()
@@ -167,13 +167,15 @@ func (s *Site) astray(w *response, req *http.Request, p Problem) {
 // finish leaves one log line and one count, and turns a panic into an answer.
 func (s *Site) finish(w *response, req *http.Request, start time.Time) {
 	bad := recover()
-	if bad == http.ErrAbortHandler { // half an answer must not look like a whole one
-		defer panic(bad)
-	} else if bad != nil {
+	if bad != nil && bad != http.ErrAbortHandler {
 		w.fault = fmt.Errorf("panic: %v\n%s", bad, debug.Stack())
-		if w.status == 0 {
-			s.astray(w, req, s.problemOf(w.fault, nil))
-		}
+	}
+	switch {
+	case bad == nil:
+	case w.status == 0:
+		s.astray(w, req, s.problemOf(w.fault, nil))
+	default: // half an answer must not look like a whole one
+		defer panic(http.ErrAbortHandler)
 	}
 	if w.status == 0 {
 		w.status = http.StatusOK

@@ -64,12 +64,14 @@ type Site struct {
 	metrics *metrics
 	stray   [2]watch // requests that reach no route, by face
 	probes  map[string]watch
+
+	patience, atWork time.Duration
 }
 
 // New mounts the routes. Its error means that the program is wrong, so stop.
 func New(c Config, routes ...[]Route) (*Site, error) {
 	s := &Site{Config: c, mux: http.NewServeMux(), cross: http.NewCrossOriginProtection(),
-		pages: map[string]*Route{}, swift: map[string]*Route{}, metrics: newMetrics(c.Metrics)}
+		pages: map[string]*Route{}, swift: map[string]*Route{}, metrics: newMetrics(c.Metrics), patience: patience, atWork: atWork}
 	for _, group := range routes {
 		s.routes = append(s.routes, group...)
 	}
