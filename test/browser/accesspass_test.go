@@ -14,6 +14,7 @@ var (
 
 // A4, L1: somebody whose phone is gone gets a pass from an administrator, and signs in with password and pass.
 func TestSomebodyLockedOutComesInByAPass(t *testing.T) {
+	t.Parallel()
 	for _, script := range []bool{true, false} {
 		t.Run(map[bool]string{true: "script", false: "no script"}[script], func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +56,7 @@ func TestSomebodyLockedOutComesInByAPass(t *testing.T) {
 
 // A3: after a reset the person comes back by a link in a mail, and sets up a new authenticator.
 func TestAResetIsFollowedByALinkBack(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()

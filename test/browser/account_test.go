@@ -9,6 +9,7 @@ import (
 
 // U3, T4, F1: a proof lasts, several authenticators stand side by side, and one of two can go.
 func TestOneOfTwoAuthenticatorsCanGo(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -43,6 +44,7 @@ func TestOneOfTwoAuthenticatorsCanGo(t *testing.T) {
 
 // S8: another browser stands in the list, and ends when it is told to.
 func TestAnotherSessionIsSeenAndEnded(t *testing.T) {
+	t.Parallel()
 	s, b := begin(t, harness.Options{}, desk, "sessions")
 	other := open(t, s.URL, phone, "sessions")
 	other.visit("/account")
@@ -63,6 +65,7 @@ func TestAnotherSessionIsSeenAndEnded(t *testing.T) {
 
 // A new name is shown at once; an empty one is refused by the browser.
 func TestTheNameCanBeChanged(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, desk, "name")
 	b.follow("Profile")
 	b.fill("Name", "Maya L.")
@@ -74,6 +77,7 @@ func TestTheNameCanBeChanged(t *testing.T) {
 
 // The small helps that need JavaScript: a password is shown, the key is copied.
 func TestAPasswordCanBeShownAndTheKeyCopied(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, phone, "helps")
 	b.press("Add authenticator")
 	b.title("Confirm it’s you")

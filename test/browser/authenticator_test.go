@@ -215,6 +215,7 @@ const get = (uv, o) => navigator.credentials.get({...o, ...pk({userVerification:
 
 // What the other tests take for granted of Chromium.
 func TestVirtualAuthenticatorsBehave(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t, harness.Options{})
 	b := open(t, s.URL, desk, "authenticators")
 	b.passwordManager()

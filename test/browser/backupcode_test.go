@@ -22,6 +22,7 @@ import (
 //
 // B1, B2, B3, B4, B5, B6, S3, U1, ux 14
 func TestBackupCodes(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -82,6 +83,7 @@ func TestBackupCodes(t *testing.T) {
 
 // The same with JavaScript off: what it is for is not there, and the file is.
 func TestBackupCodesWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()

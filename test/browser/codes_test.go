@@ -23,6 +23,7 @@ var outbox = slices.Clip([]string{"SALLYPORT_MAIL_HOST=outbox", "SALLYPORT_SMS_P
 //
 // C1, C2, C3, C5, C6, C7, S3, S5, U1, U2, ux 6, ux 8, ux 15
 func TestCodesByEmailAndSMS(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -116,6 +117,7 @@ func (b *tab) stepUpByPhone(s *harness.Server) {
 
 // S5, S10: the sign-in page offers a mailed code in the group of other ways, and it leads where the person was going.
 func TestEmailMeACode(t *testing.T) {
+	t.Parallel()
 	for _, script := range []bool{true, false} {
 		t.Run(map[bool]string{true: "script", false: "no script"}[script], func(t *testing.T) {
 			t.Parallel()

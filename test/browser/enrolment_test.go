@@ -8,6 +8,7 @@ import (
 
 // W4: whoever must have a second step and has none is led through it after the password, and can do nothing else.
 func TestForcedEnrolmentCannotBeWalkedAround(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +53,7 @@ func TestForcedEnrolmentCannotBeWalkedAround(t *testing.T) {
 
 // Enrolment can be left: signing out is possible (ux 10), and the next sign-in asks again.
 func TestForcedEnrolmentCanBeLeft(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t, harness.Options{Env: []string{"SALLYPORT_POLICY_MFA=required"}})
 	add(t, s)
 	b := open(t, s.URL, phone, "required")

@@ -280,6 +280,7 @@ func (f *fox) shoot(name string) {
 
 // What the other tests take for granted of Firefox.
 func TestFirefoxBehaves(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t, harness.Options{})
 	f := openFox(t, s.URL, "firefox")
 	f.visit("/signin")

@@ -13,6 +13,7 @@ var toPassword = regexp.MustCompile(`http\S+(/forgot/[\w-]{43})`)
 //
 // L2, S9, S10, ux 3, ux 17
 func TestForgotPassword(t *testing.T) {
+	t.Parallel()
 	for _, script := range []bool{true, false} {
 		for _, l := range []look{map[bool]look{true: phone, false: desk}[script]} {
 			t.Run(map[bool]string{true: "script ", false: "no script "}[script]+l.String(), func(t *testing.T) {

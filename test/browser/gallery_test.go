@@ -12,6 +12,7 @@ import (
 //
 // ux, "The look"
 func TestEveryPageInEveryLook(t *testing.T) {
+	t.Parallel()
 	t.Run("one person", func(t *testing.T) {
 		t.Parallel()
 		s := harness.Start(t, harness.Options{Env: append(outbox, byMail, "SALLYPORT_POLICY_RECOVERY=email",

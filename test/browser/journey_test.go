@@ -13,6 +13,7 @@ import (
 //
 // S1, S2, S3, S7, S8, S9, T1, T2, T3, T4, U1, U2, U3, F1, F2, F3
 func TestTheFirstJourney(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 
 // WCAG 2.1.1 and 2.4.7: whatever can be pressed with the mouse is reached by Tab, and the focus is seen.
 func TestTabReachesEverything(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -89,6 +90,7 @@ func (b *tab) walk(where string) {
 
 // Nobody needs a mouse: Tab, letters and Enter lead from the sign-in page into an enrolment.
 func TestTheKeyboardAloneIsEnough(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t, harness.Options{})
 	add(t, s)
 	b := open(t, s.URL, desk, "keys")
@@ -135,6 +137,7 @@ func (b *tab) tabTo(name string) {
 
 // A dialog takes the focus and keeps it; leaving gives it back to what opened it and changes nothing (U1).
 func TestADialogTakesTheFocusAndGivesItBack(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, desk, "dialog")
 	leaving := map[string]func(){
 		"Escape":  func() { b.keys(kb.Escape) },
@@ -165,6 +168,7 @@ func TestADialogTakesTheFocusAndGivesItBack(t *testing.T) {
 
 // The same for a link that opens a dialog behind a proof, and for one without.
 func TestALinkedDialogGivesTheFocusBack(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, phone, "dialog")
 	b.addAuthenticator("Pixel 9")
 	b.title("Security")

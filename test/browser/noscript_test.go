@@ -12,6 +12,7 @@ import (
 //
 // S1, S2, S3, S8, T1, T3, T4, U1, U3, F2, F3
 func TestTheFirstJourneyWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()

@@ -27,6 +27,7 @@ func told(t *testing.T, s *harness.Server, message string) string {
 //
 // F4, L3, S8, ux 19
 func TestThisWasntMe(t *testing.T) {
+	t.Parallel()
 	for _, script := range []bool{true, false} {
 		t.Run(map[bool]string{true: "script", false: "no script"}[script], func(t *testing.T) {
 			t.Parallel()

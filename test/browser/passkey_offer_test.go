@@ -133,11 +133,13 @@ const virtual = "01020304-0506-0708-0102-030405060708"
 func TestWhatIsNotOffered(t *testing.T) {
 	t.Parallel()
 	t.Run("offer", func(t *testing.T) {
+		t.Parallel()
 		_, b := arriving(t, phone, "offer-off", "SALLYPORT_PASSKEYS_OFFER=false")
 		b.signIn(password)
 		b.title("Security")
 	})
 	t.Run("add_at", func(t *testing.T) {
+		t.Parallel()
 		_, b := arriving(t, phone, "offer-only", "SALLYPORT_PASSKEYS_ADD_AT=signin")
 		b.signIn(password)
 		b.notNow()

@@ -35,6 +35,7 @@ func daysPass(t *testing.T, address string) {
 //
 // L1, L3, C6, S3, U1, U2, F4
 func TestALostSecondStepIsReplaced(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		look
 		script bool

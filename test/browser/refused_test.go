@@ -12,6 +12,7 @@ import (
 
 // S10: a wrong password and an unknown name look the same, and the name stays in its field.
 func TestAWrongPasswordAndAnUnknownNameLookTheSame(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t, harness.Options{})
 	add(t, s)
 	var pages []string
@@ -38,6 +39,7 @@ func TestAWrongPasswordAndAnUnknownNameLookTheSame(t *testing.T) {
 
 // Five wrong codes end a sign-in, and the page counts them down. S3, S6
 func TestAWrongCodeSaysHowManyTriesAreLeft(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +75,7 @@ func TestAWrongCodeSaysHowManyTriesAreLeft(t *testing.T) {
 
 // Something that is no code is told from a wrong one, and counts for nothing.
 func TestALetterIsNoCode(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, phone, "refused")
 	app := b.addAuthenticator("Pixel 9")
 	b.follow("Sign out")
@@ -88,6 +91,7 @@ func TestALetterIsNoCode(t *testing.T) {
 
 // S6: a sign-in that took too long says so, starts over, and still knows where it was going.
 func TestAnExpiredSignInStartsOver(t *testing.T) {
+	t.Parallel()
 	onSQLite(t, func(t *testing.T, address string) {
 		_, b := begin(t, harness.Options{Database: address}, phone, "expired")
 		app := b.addAuthenticator("Pixel 9")
@@ -114,8 +118,10 @@ func TestAnExpiredSignInStartsOver(t *testing.T) {
 
 // Too many wrong passwords: the page says how long to wait. S1, S9
 func TestAThrottledSignInSaysTheWait(t *testing.T) {
+	t.Parallel()
 	for _, l := range []look{phone, desk} {
 		t.Run(l.String(), func(t *testing.T) {
+			t.Parallel()
 			s := harness.Start(t, harness.Options{})
 			add(t, s)
 			guess := harness.NewClient(t, s.URL)
@@ -139,6 +145,7 @@ func TestAThrottledSignInSaysTheWait(t *testing.T) {
 
 // An address with nothing behind it is a page of ours too.
 func TestAnUnknownAddressIsAPage(t *testing.T) {
+	t.Parallel()
 	s := harness.Start(t, harness.Options{})
 	for _, l := range []look{phone, desk} {
 		b := open(t, s.URL, l, "unknown")

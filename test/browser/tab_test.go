@@ -3,10 +3,13 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +46,12 @@ var (
 // patience is how long a page may take to show what is expected of it. The machine may be busy.
 const patience = 20 * time.Second
 
-func TestMain(m *testing.M) { harness.Main(m) }
+// A journey mostly waits, for a process of ours, for the browser or for the next code, so more of them run beside each other
+// than there are processors.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", strconv.Itoa(2*goruntime.GOMAXPROCS(0))) // -parallel, which is read later, wins
+	harness.Main(m)
+}
 
 // chromium is the one browser of this package. It runs while there is a tab.
 var chromium struct {
@@ -82,6 +90,7 @@ func start(t *testing.T) {
 		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("disable-features", "WebUIOmniboxPopup,WebUIOmniboxAimPopup"), // of every window, in a process of its own
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("lang", "en-GB"), chromedp.WSURLReadTimeout(time.Minute))
 	ctx, stop := chromedp.NewContext(alone)
 	if err := chromedp.Do(ctx); err != nil {

@@ -12,6 +12,7 @@ import (
 
 // Some people double-click everything: one dialog opens, and one act is done.
 func TestADoubleClickIsAClick(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, desk, "twice")
 	b.twice("Add authenticator")
 	b.title("Confirm it’s you")
@@ -35,6 +36,7 @@ func TestADoubleClickIsAClick(t *testing.T) {
 
 // A code counts once, so sending it twice in a hurry must not look like a guess. T5
 func TestACodeEnteredTwiceInAHurryIsNoGuess(t *testing.T) {
+	t.Parallel()
 	_, b := begin(t, harness.Options{}, desk, "twice")
 	phone := b.addAuthenticator("Pixel 9")
 	b.follow("Sign out")
