@@ -1,9 +1,13 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"time"
 	_ "time/tzdata" // the zones, on machines that have none
 
@@ -82,4 +86,21 @@ func Texts(c config.Config) (*wording.Texts, error) {
 		return nil, fmt.Errorf("messages.language is %q: use one of %v", c.Messages.Language, texts.Languages())
 	}
 	return texts, nil
+}
+
+// Edited are texts with what was edited in the database over them, and the edits that cannot be used. No database file:
+// nothing was. It must not make one by being pointed at nothing.
+func Edited(ctx context.Context, c config.Config, texts *wording.Texts) (*wording.Texts, []wording.Fault, error) {
+	address := c.DatabaseAddress()
+	if !db.IsPostgres(address) {
+		if _, err := os.Stat(address); errors.Is(err, fs.ErrNotExist) {
+			return texts, nil, nil
+		}
+	}
+	d, err := db.Open(ctx, address, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.Close()
+	return notify.NewEdits(d, texts, time.Now, slog.New(slog.DiscardHandler)).Read(ctx)
 }

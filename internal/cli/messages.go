@@ -25,8 +25,9 @@ type messageCommands struct {
 	Test    messageTest    `cmd:"" help:"Send a test message now, past the outbox."`
 }
 
-// texts are the configured ones. None of these commands needs a database.
-func (p place) texts() (config.Config, *wording.Texts, error) {
+// texts are what messages say now: those of the configuration, with what was edited over them. None of these commands
+// needs a database: without one there are no edits.
+func (p place) texts(e *env) (config.Config, *wording.Texts, error) {
 	c, err := p.load()
 	if err != nil {
 		return c, nil, err
@@ -35,7 +36,18 @@ func (p place) texts() (config.Config, *wording.Texts, error) {
 		return c, nil, err
 	}
 	texts, err := app.Texts(c)
-	return c, texts, err
+	if err != nil {
+		return c, nil, err
+	}
+	edited, faults, err := app.Edited(e.ctx, c, texts)
+	if err != nil {
+		fmt.Fprintf(e.stderr, "sallyport: texts that were edited are not looked at: %v\n", err)
+		return c, texts, nil
+	}
+	for _, f := range faults {
+		fmt.Fprintf(e.stderr, "sallyport: the edited %s of %s in %q is not used: it %s\n", f.Key, f.Message, f.Language, f.Why)
+	}
+	return c, edited, nil
 }
 
 // language is the one that was asked for, or else the one of the site.
@@ -52,7 +64,7 @@ func language(texts *wording.Texts, asked, usual string) (string, error) {
 type messageList struct{ place }
 
 func (m messageList) Run(e *env) error {
-	c, texts, err := m.texts()
+	c, texts, err := m.texts(e)
 	if err != nil {
 		return err
 	}
@@ -62,6 +74,13 @@ func (m messageList) Run(e *env) error {
 		fmt.Fprintf(w, "%s\t%s\n", name, texts.Mail(c.Messages.Language, name, wording.Sample(name)).Subject)
 	}
 	fmt.Fprintf(w, "\nLanguages: %s\n", strings.Join(texts.Languages(), ", "))
+	for _, tag := range texts.Languages() {
+		for _, name := range texts.Names() {
+			for _, f := range texts.Reveals(tag, name) {
+				fmt.Fprintf(w, "Flagged: %s of %s in %q %s.\n", f.Key, name, tag, f.Why)
+			}
+		}
+	}
 	return w.Flush()
 }
 
@@ -73,7 +92,7 @@ type messagePreview struct {
 }
 
 func (m messagePreview) Run(e *env) error {
-	c, texts, err := m.texts()
+	c, texts, err := m.texts(e)
 	if err != nil {
 		return err
 	}
@@ -101,7 +120,7 @@ type messageTest struct {
 }
 
 func (m messageTest) Run(e *env) error {
-	c, texts, err := m.texts()
+	c, texts, err := m.texts(e)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,7 @@ type Carrier interface {
 // An Outbox holds what is to be sent.
 type Outbox struct {
 	Parts
+	Edits *Edits // of Texts
 	wake  map[Channel]chan struct{}
 	count *prometheus.CounterVec
 }
@@ -82,7 +83,7 @@ type Outbox struct {
 type Parts struct {
 	DB       *db.DB
 	Keys     *secret.Keys
-	Texts    *wording.Texts
+	Texts    *wording.Texts      // of the configuration
 	Language string              // of people who chose none
 	Carriers map[Channel]Carrier // a channel without one does not exist
 	Keep     bool                // contents stay readable afterwards: for a machine to develop on
@@ -92,7 +93,7 @@ type Parts struct {
 }
 
 func New(p Parts) *Outbox {
-	o := &Outbox{Parts: p, wake: map[Channel]chan struct{}{}, count: prometheus.NewCounterVec(prometheus.CounterOpts{
+	o := &Outbox{Parts: p, Edits: NewEdits(p.DB, p.Texts, p.Clock, p.Log), wake: map[Channel]chan struct{}{}, count: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sallyport_messages_total", Help: "Attempts to hand over a message, by channel and what came of it."}, []string{"channel", "result"})}
 	for c := range p.Carriers {
 		o.wake[c] = make(chan struct{}, 1)
@@ -136,8 +137,8 @@ type content struct {
 // errUnknown is a message that a newer version of this program has written.
 var errUnknown = errors.New("there is no such message")
 
-// letter opens a row and renders it.
-func (o *Outbox) letter(r row) (Letter, error) {
+// letter opens a row and renders it, as texts are now.
+func (o *Outbox) letter(ctx context.Context, r row) (Letter, error) {
 	if !slices.Contains(o.Texts.Names(), r.message) {
 		return Letter{}, errUnknown
 	}
@@ -152,11 +153,12 @@ func (o *Outbox) letter(r row) (Letter, error) {
 	if !o.Texts.Has(c.Language) {
 		c.Language = o.Language
 	}
+	texts := o.Edits.Texts(ctx)
 	l := Letter{ID: r.id, To: c.To, Name: c.Name, At: r.added}
 	if r.channel == SMS {
-		l.Text = o.Texts.SMS(c.Language, r.message, c.Facts)
+		l.Text = texts.SMS(c.Language, r.message, c.Facts)
 	} else {
-		l.Mail = o.Texts.Mail(c.Language, r.message, c.Facts)
+		l.Mail = texts.Mail(c.Language, r.message, c.Facts)
 	}
 	return l, nil
 }
@@ -172,7 +174,7 @@ func (o *Outbox) Kept(ctx context.Context, most int) ([]Letter, error) {
 		if r.sealed == nil {
 			continue
 		}
-		l, err := o.letter(r)
+		l, err := o.letter(ctx, r)
 		if err != nil {
 			return nil, err
 		}

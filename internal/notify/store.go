@@ -15,7 +15,7 @@ import (
 //go:embed schema
 var embedded embed.FS
 
-// Schema is the table outbox.
+// Schema is the tables of this package.
 var Schema, _ = fs.Sub(embedded, "schema")
 
 // A row is one message.
@@ -58,6 +58,22 @@ func (o *Outbox) State(ctx context.Context, from auth.Reader, id string) (s Stat
 		err = nil
 	}
 	return s, err
+}
+
+// Progress is how far a message has come, for the person it is for.
+type Progress struct {
+	Channel Channel
+	State   State
+	Why     string // of Failed: refused, expired, or fault
+	Tries   int
+	Added   time.Time
+}
+
+// Progress is how far one message to somebody has come, or auth.ErrNotFound. Name says which text it is of.
+func (o *Outbox) Progress(ctx context.Context, id, name string, to auth.UserID) (p Progress, err error) {
+	err = o.DB.QueryRowContext(ctx, `SELECT channel, state, why, tries, added_at FROM outbox WHERE id = $1 AND message = $2 AND user_id = $3`, id, name, to).
+		Scan(&p.Channel, &p.State, &p.Why, &p.Tries, db.Stamp(&p.Added))
+	return p, db.NoneMeans(auth.ErrNotFound, err)
 }
 
 // claim takes some messages that are due, until the lease is over. What a dead node had claimed is due again by then.

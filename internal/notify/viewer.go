@@ -132,7 +132,7 @@ func (o *Outbox) viewOne(w http.ResponseWriter, r *http.Request) {
 	if err == nil && row.user == "" {
 		err = auth.ErrNotFound
 	}
-	s := o.look(row)
+	s := o.look(r.Context(), row)
 	switch {
 	case err == nil && form == "txt" && !s.Gone:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -171,18 +171,18 @@ func (o *Outbox) shown(ctx context.Context) ([]shown, error) {
 	rows, err := o.recent(ctx, shownAtMost)
 	all := []shown{}
 	for _, r := range rows {
-		all = append(all, o.look(r))
+		all = append(all, o.look(ctx, r))
 	}
 	return all, err
 }
 
 // look is a row as people see it. One that cannot be read any more is listed all the same.
-func (o *Outbox) look(r row) shown {
+func (o *Outbox) look(ctx context.Context, r row) shown {
 	s := shown{ID: r.id, Channel: r.channel, Message: r.message, State: r.state, Why: r.why, At: r.added}
 	if s.State == Sending {
 		s.State = Waiting
 	}
-	l, err := o.letter(r)
+	l, err := o.letter(ctx, r)
 	if err != nil {
 		s.Gone = true
 		return s

@@ -99,7 +99,9 @@ func (o *Outbox) try(ctx context.Context, r row) (s State, why string, due time.
 	if !o.Clock().Before(r.expires) {
 		return Failed, "expired", due
 	}
-	l, err := o.letter(r)
+	ctx, done := context.WithTimeout(ctx, patience)
+	defer done()
+	l, err := o.letter(ctx, r)
 	switch {
 	case errors.Is(err, errUnknown):
 		return o.later(r, err)
@@ -107,8 +109,6 @@ func (o *Outbox) try(ctx context.Context, r row) (s State, why string, due time.
 		o.Log.Error("outbox", "message", r.id, "error", err)
 		return Failed, "fault", due
 	}
-	ctx, done := context.WithTimeout(ctx, patience)
-	defer done()
 	err = o.Carriers[r.channel].Carry(ctx, l)
 	switch {
 	case err == nil:

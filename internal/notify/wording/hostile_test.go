@@ -76,7 +76,7 @@ func TestNoValueBecomesMarkup(t *testing.T) {
 		if plain(s) == "" {
 			harmless = ""
 		}
-		hostileSite := &Texts{Site{Name: s, Host: s, Support: s}, texts.languages}
+		hostileSite := &Texts{site: Site{Name: s, Host: s, Support: s}, languages: texts.languages}
 		for _, name := range texts.Names() {
 			got := hostileSite.Mail("en", name, about(name, s))
 			if !slices.Equal(want[name+harmless], tagsOf(got.HTML)) {
@@ -94,7 +94,7 @@ func TestNoValueBecomesMarkup(t *testing.T) {
 func TestNoValueBreaksALine(t *testing.T) {
 	texts := load(t)
 	for _, s := range hostile(t) {
-		hostileSite := &Texts{Site{Name: s, Host: s, Support: s}, texts.languages}
+		hostileSite := &Texts{site: Site{Name: s, Host: s, Support: s}, languages: texts.languages}
 		for _, name := range texts.Names() {
 			mail := newLetter(hostileSite.say("en", name, about(name, s)), "")
 			if !auth.OneLine(mail.Subject) || strings.ContainsFunc(mail.Subject, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }) {
@@ -112,7 +112,7 @@ func TestNoValueBreaksALine(t *testing.T) {
 func TestNoValueBindsACodeToAnotherSite(t *testing.T) {
 	texts := load(t)
 	for _, s := range hostile(t) {
-		named := &Texts{Site{Name: s, Host: "id.example.com", Support: s}, texts.languages}
+		named := &Texts{site: Site{Name: s, Host: "id.example.com", Support: s}, languages: texts.languages}
 		for _, m := range messages {
 			said := named.SMS("en", m.name, about(m.name, s))
 			if !m.isCode() {

@@ -25,10 +25,11 @@ type language map[string]map[string]text
 // none needs all of [words], [kinds], [lines] and [dates]. What it returns has rendered every message once, so that
 // nothing is left to fail when one is sent. Errors name file, table and key.
 func Load(dir string, s Site) (*Texts, error) {
-	t := &Texts{site: s, languages: map[string]language{}}
+	t := &Texts{site: s, languages: map[string]language{}, folder: map[string]map[string]bool{}}
 	if err := t.read(builtIn, "built-in "); err != nil {
 		return nil, err
 	}
+	clear(t.folder)
 	if dir != "" {
 		if err := t.read(os.DirFS(dir), dir+string(filepath.Separator)); err != nil {
 			return nil, err
@@ -67,42 +68,46 @@ func (t *Texts) read(folder fs.FS, at string) error {
 		if t.languages[tag] == nil {
 			t.languages[tag] = language{}
 		}
-		if err := t.languages[tag].add(b); err != nil {
+		named, err := t.languages[tag].add(b)
+		if err != nil {
 			return fmt.Errorf("%s%s: %w", at, file.Name(), err)
 		}
+		t.folder[tag] = named
 	}
 	return nil
 }
 
-// add lays a file over the language, and checks the whole.
-func (l language) add(file []byte) error {
+// add lays a file over the language, and checks the whole. Named are the tables of the file.
+func (l language) add(file []byte) (named map[string]bool, err error) {
 	var tables map[string]any
 	if err := toml.Unmarshal(file, &tables); err != nil {
 		var where *toml.DecodeError
 		if errors.As(err, &where) {
 			row, _ := where.Position()
-			return fmt.Errorf("line %d: %w", row, err)
+			return nil, fmt.Errorf("line %d: %w", row, err)
 		}
-		return err
+		return nil, err
 	}
+	named = map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		shape, known := shapes[name]
 		lines, isTable := tables[name].(map[string]any)
 		if !known || !isTable {
-			return fmt.Errorf("[%s]: there is no such message or table", name)
+			return nil, fmt.Errorf("[%s]: there is no such message or table", name)
 		}
+		named[name] = true
 		if l[name] == nil {
 			l[name] = map[string]text{}
 		}
 		for _, key := range slices.Sorted(maps.Keys(lines)) {
 			one, err := shape.read(key, lines[key])
 			if err != nil {
-				return fmt.Errorf("[%s] %s: %w", name, key, err)
+				return nil, fmt.Errorf("[%s] %s: %w", name, key, err)
 			}
 			l[name][key] = one
 		}
 	}
-	return l.check()
+	return named, l.check()
 }
 
 func (s shape) read(key string, line any) (text, error) {

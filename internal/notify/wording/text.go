@@ -22,7 +22,7 @@ var tagged = regexp.MustCompile(`\{([^{}]*)\}`)
 
 // parse knows no way to write a brace: no text needs one, and a stray one is a tag gone wrong.
 func parse(line string, tags []string) (text, error) {
-	if !auth.OneLine(line) || line != strings.TrimSpace(line) {
+	if !utf8.ValidString(line) || !auth.OneLine(line) || line != strings.TrimSpace(line) {
 		return nil, errors.New("must be one line without control characters or spaces around it")
 	}
 	var t text
@@ -53,6 +53,17 @@ type unknownTag string
 
 func (u unknownTag) Error() string {
 	return fmt.Sprintf("has {%s}, which this text cannot fill", string(u))
+}
+
+// String is the text as it was written.
+func (t text) String() string {
+	var b strings.Builder
+	for _, p := range t {
+		if b.WriteString(p.words); p.tag != "" {
+			b.WriteString("{" + p.tag + "}")
+		}
+	}
+	return b.String()
 }
 
 func (t text) has(tag string) bool { return slices.Contains(t, piece{tag: tag}) }

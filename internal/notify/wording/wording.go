@@ -30,6 +30,7 @@ type Site struct {
 type Texts struct {
 	site      Site
 	languages map[string]language
+	folder    map[string]map[string]bool // messages by language of which the deployment's folder has something
 }
 
 // Facts is what a message is about. Link is the page of its button, https:// or http://; a message without one has no
@@ -85,11 +86,11 @@ func (s said) word(key string) string { return s.texts["words"][key].fill(s.valu
 // say finds the words. A message that the language lacks is in English as a whole. A name that Names does not have is
 // a mistake in a program.
 func (t *Texts) say(language, name string, f Facts) said {
-	at := slices.IndexFunc(messages, func(m message) bool { return m.name == name })
-	if at < 0 {
+	m, ok := find(name)
+	if !ok {
 		panic("wording: there is no message " + strconv.Quote(name))
 	}
-	s := said{message: messages[at], tag: t.match(language)}
+	s := said{message: m, tag: t.match(language)}
 	if t.languages[s.tag][name] == nil {
 		s.tag = "en"
 	}

@@ -176,7 +176,7 @@ func TestACodeFitsOneSMS(t *testing.T) {
 		if !m.isCode() {
 			return
 		}
-		said := (&Texts{Site{Name: "Example Accounts", Host: "accounts.example.com"}, texts.languages}).SMS(language, m.name, Sample(m.name))
+		said := (&Texts{site: Site{Name: "Example Accounts", Host: "accounts.example.com"}, languages: texts.languages}).SMS(language, m.name, Sample(m.name))
 		if n := utf8.RuneCountInString(said); n > 160 {
 			t.Errorf("%d characters: %s", n, said)
 		}
@@ -225,7 +225,7 @@ func TestTheTextIsWrapped(t *testing.T) {
 
 func TestTimesAreThoseOfTheSiteAndOfTheLanguage(t *testing.T) {
 	texts := load(t)
-	abroad := &Texts{Site{Name: "S", Host: "h", Zone: time.FixedZone("", -3*3600)}, texts.languages}
+	abroad := &Texts{site: Site{Name: "S", Host: "h", Zone: time.FixedZone("", -3*3600)}, languages: texts.languages}
 	for _, c := range []struct {
 		texts          *Texts
 		language, want string
