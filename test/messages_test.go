@@ -76,3 +76,46 @@ func TestMessagesAreSeenFromTheCommandLineAlone(t *testing.T) {
 		}
 	}
 }
+
+// A6: the command line shows what is sent, with what was edited over the folder, and without a table for it what the
+// folder has.
+func TestTheCommandLineKnowsOfEditedTexts(t *testing.T) {
+	harness.EachDatabase(t, func(t *testing.T, address string) {
+		texts := t.TempDir()
+		if err := os.WriteFile(filepath.Join(texts, "en.toml"), []byte("[test]\nsubject = \"Folder\"\ntitle = \"Folder\"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := harness.Start(t, harness.Options{Database: address, Env: []string{"SALLYPORT_MESSAGES_TEXTS=" + texts}})
+		out, code := s.Run(password+"\n", "user", "add", "--email", anna, "--name", "Anna", "--role", "admin", "--password-stdin")
+		if code != 0 {
+			t.Fatal(out)
+		}
+		c := harness.NewClient(t, s.URL)
+		if a := harness.SignIn(t, c, anna, password); a["state"] != "signed_in" {
+			t.Fatal(a)
+		}
+		expect(t, "a fresh proof", c.Call("POST", "/stepup/password", m{"password": password}), "200")
+		expect(t, "a text is edited", c.Call("POST", "/admin/messages/en/test", m{"subject": "Page", "preview": "p", "title": "Folder",
+			"lead": "For {agent.email}", "sms": "{agent.email}", "reveal": true}), "204")
+		preview := func(format string) string {
+			out, code := s.Run("", "messages", "preview", "test", "--format", format)
+			if code != 0 {
+				t.Error(out)
+			}
+			return out
+		}
+		if out := preview("subject"); out != "Page\n" {
+			t.Error(out)
+		}
+		if out := preview("text"); !strings.HasPrefix(out, "Folder\n\nFor maya@example.com\n") {
+			t.Error(out)
+		}
+		if out, _ := s.Run("", "messages", "list"); !strings.Contains(out, `Flagged: sms of test in "en" says the email address in an SMS`) {
+			t.Error(out)
+		}
+		expect(t, "back to the original", c.Call("DELETE", "/admin/messages/en/test", nil), "204")
+		if out := preview("subject"); out != "Folder\n" {
+			t.Error(out)
+		}
+	})
+}

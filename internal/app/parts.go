@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/account"
+	"sallyport/internal/admin/texts"
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
@@ -74,6 +75,7 @@ type parts struct {
 	setup    *setup.Setup
 	notices  *notice.Notices
 	recovery *recovery.Recovery
+	texts    *texts.Templates
 }
 
 // services are what the factors stand on. Sessions are above them and they end sessions, so those come first.
@@ -134,6 +136,8 @@ func (p *parts) journeys() {
 	p.settings = account.New(account.Parts{DB: p.db, Users: p.users, Roster: p.roster, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions,
 		Cards:  offered(p.passkeys, p.apps, p.mailed, p.sheets, p.words, p.sessions, p.trust),
 		Region: p.config.SMS.Country, Languages: p.outbox.Texts.Languages()})
+	p.texts = texts.New(texts.Parts{DB: p.db, Outbox: p.outbox, Users: p.users, Throttle: p.throttle, Trail: p.trail,
+		Countries: p.config.SMS.Countries, Clock: p.clock})
 	p.setup = setup.New(setup.Parts{DB: p.db, Users: p.users, Passwords: p.words, Trail: p.trail, Clock: p.clock})
 }
 
@@ -156,6 +160,7 @@ func (p *parts) pages(log *slog.Logger, metrics prometheus.Registerer) (*web.Sit
 		p.setup.Routes(), p.signIn.Routes(), p.sessions.Routes(), p.trust.Routes(), p.stepUp.Routes(), p.settings.Routes(),
 		p.words.Routes(), p.passkeys.Routes(), p.apps.Routes(), p.mailed.Routes(), p.sheets.Routes(), p.passes.Routes(),
 		p.notices.Routes(), p.recovery.Routes(),
+		p.texts.Routes(),
 	)
 }
 

@@ -20,6 +20,7 @@ import (
 type Page struct {
 	template *template.Template
 	layout   string
+	letter   bool // it shows a mail, which brings its style along
 }
 
 // Gate is a narrow page on the way in.
@@ -31,8 +32,11 @@ func Shell(from fs.FS, files ...string) *Page { return page("shell", from, files
 // Dialog is a page that asks one thing. With JavaScript it opens on the page that leads to it.
 func Dialog(from fs.FS, files ...string) *Page { return page("dialog", from, files) }
 
+// Letter is the page with a mail in it, in a frame that is a document of its own (srcdoc) and has no rights (sandbox).
+func (p *Page) Letter() *Page { return &Page{p.template, p.layout, true} }
+
 func page(layout string, from fs.FS, files []string) *Page {
-	return &Page{template.Must(template.Must(base.Clone()).ParseFS(from, files...)), layout}
+	return &Page{template: template.Must(template.Must(base.Clone()).ParseFS(from, files...)), layout: layout}
 }
 
 // A View is what a page is made from.
@@ -254,6 +258,9 @@ func (f pageFace) render(w *response, p *Page, status int, view View) {
 		return
 	}
 	w.Header()["Content-Type"] = typeHTML
+	if p.letter {
+		w.Header()["Content-Security-Policy"] = cspLetter
+	}
 	w.WriteHeader(status)
 	w.Write(b.Bytes())
 }

@@ -16,7 +16,7 @@ document.addEventListener('click', async (event) => {
 
 document.addEventListener('submit', async (event) => {
   const act = event.target, pressed = event.submitter;
-  if (!act.matches('form[data-fresh]') || act.dataset.fresh === 'now') return;
+  if (!act.matches('form[data-fresh]') || pressed?.hasAttribute('formaction') || act.dataset.fresh === 'now') return;
   event.preventDefault();
   if (act.dataset.sent) return;
   act.dataset.sent = 'yes';
@@ -100,14 +100,15 @@ function countdown(said) {
   if (new Date(said.dataset.again) > Date.now()) tick();
 }
 
-// watch looks whether a message could be delivered, for as long as that is open. The page says so if it could not.
+// watch looks whether a message could be delivered, for as long as that is open. The page says so if it could not, and
+// with data-told if it could, too.
 async function watch(form) {
   for (let pause = 1000; form.dataset.state === 'waiting' && form.isConnected && pause < 60000; pause *= 1.5) {
     await new Promise((resolve) => { setTimeout(resolve, pause); });
     const answer = await fetch(form.dataset.watch).catch(() => null);
     if (answer && !answer.ok) return;
     if (answer) form.dataset.state = (await answer.json()).sent?.state;
-    if (form.dataset.state === 'failed') location.reload();
+    if (form.dataset.state === 'failed' || 'told' in form.dataset && form.dataset.state !== 'waiting') location.reload();
   }
 }
 

@@ -70,7 +70,10 @@ const atWork = 5 * time.Second
 
 // Header values that never change are shared, not made anew. Code that sets one must replace the slice, as Set does.
 var (
-	csp      = []string{"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
+	csp = []string{"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
+	// A frame without an address of its own has the policy of its page, so a mail in it needs this.
+	cspLetter = []string{strings.Replace(csp[0], "style-src 'self'", "style-src 'self' 'unsafe-inline'", 1)}
+
 	nosniff  = []string{"nosniff"}
 	referrer = []string{"same-origin"} // no-referrer would send "Origin: null" with our own forms
 	noStore  = []string{"no-store"}
