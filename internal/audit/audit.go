@@ -38,7 +38,9 @@ type Trail struct {
 	key   []byte
 	clock func() time.Time
 
-	watchers []auth.Watcher
+	watchers  []auth.Watcher
+	followers []Follower
+	behind    map[string]bool // followers that failed lately; Run alone uses it
 }
 
 // Watch lets somebody hear of every event, from now on. Call it before the first request.
@@ -46,7 +48,7 @@ func (t *Trail) Watch(w auth.Watcher) { t.watchers = append(t.watchers, w) }
 
 // New needs the same key for as long as the record is to be verified; 32 random bytes that serve nothing else.
 func New(d *db.DB, key []byte, clock func() time.Time) *Trail {
-	return &Trail{db: d, key: key, clock: clock}
+	return &Trail{db: d, key: key, clock: clock, behind: map[string]bool{}}
 }
 
 // How much foreign text a row holds, in code points.
@@ -120,13 +122,15 @@ func Wrong(kind auth.EventKind, u auth.UserID, factor auth.Kind, err error) auth
 	return e
 }
 
-// An Entry is an event as the person it is about sees it.
+// An Entry is an event as it stands in the record.
 type Entry struct {
 	ID      string
 	At      time.Time
 	Kind    auth.EventKind
-	Address string // empty: unknown
-	Browser string // User-Agent, what is not printable escaped as in Go
+	User    auth.UserID // whom it is about; empty: nobody we know
+	Actor   auth.UserID // who did it; empty: the person themselves, or nobody yet
+	Address string      // empty: unknown
+	Browser string      // User-Agent, what is not printable escaped as in Go
 	Detail  map[string]string
 }
 
@@ -138,6 +142,11 @@ func (t *Trail) Recent(ctx context.Context, user auth.UserID, n int) ([]Entry, e
 // Before is the n events about a person that came before one of theirs, newest first; none if it is not theirs.
 func (t *Trail) Before(ctx context.Context, user auth.UserID, event string, n int) ([]Entry, error) {
 	return recent(ctx, t.db, user, event, n)
+}
+
+// Last is when something of a kind happened to a person the last time; zero: not among their latest thousand events.
+func (t *Trail) Last(ctx context.Context, from auth.Reader, user auth.UserID, kind auth.EventKind) (time.Time, error) {
+	return last(ctx, from, user, kind)
 }
 
 func (t *Trail) keyed() hash.Hash { return hmac.New(sha256.New, t.key) }

@@ -78,7 +78,7 @@ func (t *Trail) Seal(ctx context.Context) (rows int, err error) {
 	return rows, nil
 }
 
-// Run seals once a second, and logs the head of the chain at the start, every hour and at the end, for Verify.
+// Run seals once a second and tells who follows, and logs the head of the chain at the start, every hour and at the end, for Verify.
 // Ctx should end after the last request has; what is open then is sealed still.
 func (t *Trail) Run(ctx context.Context, log *slog.Logger) {
 	second := time.NewTicker(time.Second)
@@ -90,6 +90,7 @@ func (t *Trail) Run(ctx context.Context, log *slog.Logger) {
 			log.Error("events wait for their seal", "error", err) // once, not every second
 		}
 		failed = err != nil
+		t.follow(ctx, log)
 		if now := t.clock(); !failed && now.Sub(told) >= time.Hour {
 			t.tell(ctx, log)
 			told = now

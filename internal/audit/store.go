@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
@@ -21,22 +22,67 @@ func insert(ctx context.Context, tx auth.Tx, r *row) error {
 	return err
 }
 
+// entry is what asEntry scans.
+const entry = `id, at, kind, user_id, actor_id, address, browser, detail`
+
+func asEntry(r *sql.Rows) (e Entry, err error) {
+	var detail []byte
+	if err := r.Scan(&e.ID, db.Stamp(&e.At), &e.Kind, &e.User, &e.Actor, &e.Address, &e.Browser, &detail); err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(detail, &e.Detail)
+}
+
 // recent begins after the row that before names, or with the newest.
 func recent(ctx context.Context, d *db.DB, user auth.UserID, before string, n int) ([]Entry, error) {
-	rows, err := d.QueryContext(ctx, `SELECT id, at, kind, address, browser, detail FROM events
+	rows, err := d.QueryContext(ctx, `SELECT `+entry+` FROM events
 		WHERE user_id = $1 AND ($2 = '' OR (at, id) < (SELECT b.at, b.id FROM events b WHERE b.id = $2 AND b.user_id = $1))
 		ORDER BY at DESC, id DESC LIMIT $3`, user, before, n)
-	return db.Collect(rows, err, func(r *sql.Rows) (e Entry, err error) {
-		var (
-			at     int64
-			detail []byte
-		)
-		if err := r.Scan(&e.ID, &at, &e.Kind, &e.Address, &e.Browser, &detail); err != nil {
-			return e, err
+	return db.Collect(rows, err, asEntry)
+}
+
+// last looks at so many events only that nobody makes it slow by failing at somebody's name.
+func last(ctx context.Context, from auth.Reader, user auth.UserID, kind auth.EventKind) (at time.Time, err error) {
+	err = from.QueryRowContext(ctx, `SELECT COALESCE(MAX(at), 0) FROM
+		(SELECT at, kind FROM events WHERE user_id = $1 ORDER BY at DESC, id DESC LIMIT 1000) latest WHERE kind = $2`, user, kind).Scan(db.Stamp(&at))
+	return at, err
+}
+
+// place is the newest seal that a follower was given; 0 at the beginning.
+func place(ctx context.Context, d *db.DB, name string) (seal int64, err error) {
+	err = d.QueryRowContext(ctx, `SELECT COALESCE(MAX(seal), 0) FROM followers WHERE name = $1`, name).Scan(&seal)
+	return seal, err
+}
+
+// nextSeals is the last of a few seals after one that close not many more rows than a batch together; the same if
+// there is none.
+func nextSeals(ctx context.Context, d *db.DB, after int64) (upTo int64, err error) {
+	next, err := sealsAfter(ctx, d, after)
+	upTo, rows := after, int64(0)
+	for _, s := range next {
+		if rows += s.rows; rows > batch && upTo > after {
+			break
 		}
-		e.At = db.Time(at)
-		return e, json.Unmarshal(detail, &e.Detail)
-	})
+		upTo = s.seq
+	}
+	return upTo, err
+}
+
+func sealed(ctx context.Context, d *db.DB, after, upTo int64) ([]Entry, error) {
+	rows, err := d.QueryContext(ctx, `SELECT `+entry+` FROM events WHERE seal > $1 AND seal <= $2 ORDER BY seal, at, id`, after, upTo)
+	return db.Collect(rows, err, asEntry)
+}
+
+// move is false where another node was there first.
+func move(ctx context.Context, tx auth.Tx, name string, from, to int64) (bool, error) {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO followers (name, seal) VALUES ($1, 0) ON CONFLICT DO NOTHING`, name); err != nil {
+		return false, err
+	}
+	err := db.One(tx.ExecContext(ctx, `UPDATE followers SET seal = $3 WHERE name = $1 AND seal = $2`, name, from, to))
+	if errors.Is(err, auth.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func anyUnsealed(ctx context.Context, d *db.DB) (some bool, err error) {
