@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
 	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/factor/backupcode"
 	"sallyport/internal/factor/onetime"
@@ -52,6 +53,7 @@ type App struct {
 	Outbox    *notify.Outbox
 	Settings  *account.Account
 	Recovery  *recovery.Recovery
+	Directory *directory.Directory
 	Config    config.Config
 
 	log    *slog.Logger
@@ -67,7 +69,7 @@ var ownSchema, _ = fs.Sub(embedded, "schema")
 var Schemas = []fs.FS{
 	user.Schema, workgroup.Schema, throttle.Schema, audit.Schema, notify.Schema,
 	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema, accesspass.Schema,
-	session.Schema, trust.Schema,
+	session.Schema, trust.Schema, directory.Schema,
 	signin.Schema, setup.Schema, notice.Schema, recovery.Schema,
 	ownSchema,
 }
@@ -114,13 +116,14 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := p.stranded(ctx); err != nil {
 		return nil, err
 	}
+	p.overviews()
 	p.journeys()
 	site, err := p.pages(log, metrics)
 	if err != nil {
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: p.users, Passwords: p.words, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trail: p.trail,
-		Setup: p.setup, Outbox: p.outbox, Settings: p.settings, Recovery: p.recovery, Config: c, log: log, sweeps: p.sweeps()}, nil
+		Setup: p.setup, Outbox: p.outbox, Settings: p.settings, Recovery: p.recovery, Directory: p.directory, Config: c, log: log, sweeps: p.sweeps()}, nil
 }
 
 // Run does what happens beside requests, until ctx ends.
@@ -129,6 +132,7 @@ func (a *App) Run(ctx context.Context) {
 	all.Go(func() { a.DB.Listen(ctx) })
 	all.Go(func() { a.Sessions.Run(ctx) })
 	all.Go(func() { a.Trail.Run(ctx, a.log) })
+	all.Go(func() { a.Directory.Run(ctx, a.log) })
 	all.Go(func() { a.Outbox.Run(ctx) })
 	all.Go(func() { a.sweep(ctx) })
 	all.Wait()

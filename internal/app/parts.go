@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
 	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/factor/backupcode"
 	"sallyport/internal/factor/onetime"
@@ -68,6 +69,8 @@ type parts struct {
 	passes   *accesspass.Passes
 	sheets   *backupcode.Codes
 
+	directory *directory.Directory
+
 	trust    *trust.Trust
 	signIn   *signin.SignIn
 	stepUp   *stepup.StepUp
@@ -115,6 +118,19 @@ func (p *parts) factors(ctx context.Context, metrics prometheus.Registerer) (err
 	}
 	p.roster.Add(p.words, slices.Concat([]auth.Factor{p.passkeys, p.apps}, sent, []auth.Factor{p.passes, p.sheets})...)
 	return nil
+}
+
+// services above the factors, which administrators see people by.
+func (p *parts) overviews() {
+	p.directory = directory.New(directory.Parts{
+		DB:       p.db,
+		Users:    p.users,
+		Roster:   p.roster,
+		Throttle: p.throttle,
+		Trail:    p.trail,
+		Clock:    p.clock,
+	})
+	p.trail.Feed(p.directory)
 }
 
 // journeys are what people do. Who watches the record hears of an event in this order.

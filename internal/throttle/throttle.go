@@ -171,6 +171,13 @@ func (t *Throttle) Forget(ctx context.Context, tx auth.Tx, u auth.UserID) error 
 	return err
 }
 
+// Locked says whether so many codes in a row were wrong that nothing passes until somebody recovers the account.
+func (t *Throttle) Locked(ctx context.Context, from auth.Reader, u auth.UserID) (locked bool, err error) {
+	k := CodeByAccount.For(string(u))
+	err = from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM throttle WHERE subject = $1 AND streak >= $2)`, k.subject, k.rule.lock).Scan(&locked)
+	return locked, err
+}
+
 // Sweep removes counters that say nothing any more. Failures of codes in a row are remembered until one succeeds.
 func (t *Throttle) Sweep(ctx context.Context) error {
 	return t.db.Tx(ctx, func(tx auth.Tx) error {
