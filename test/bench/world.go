@@ -171,7 +171,9 @@ func (w *world) fill(ctx context.Context, p people) error {
 			return err
 		}
 	}
-	return nil
+	return enter(ctx, d, p.users, func(i int) bearer {
+		return bearer{id: string(id(i)), name: fmt.Sprintf("Person %d", i), login: login(i), role: "member", status: "active", added: at}
+	})
 }
 
 // insert writes n rows, many in a statement and many statements in a transaction.
