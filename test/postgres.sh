@@ -2,11 +2,12 @@
 # Runs a command with a private PostgreSQL server on a free port, in a folder that is gone afterwards.
 #   test/postgres.sh go test ./...
 # SALLYPORT_POSTGRES_OPTIONS goes to the server, say "-c fsync=off" where nothing has to survive a power cut.
+# SALLYPORT_POSTGRES_FOLDER is where that folder is made, say in memory; /tmp unless set.
 set -eu
 initdb=$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1) # the client alone has a bin too
 [ -n "$initdb" ] || initdb=$(command -v initdb) || { echo "test/postgres.sh: install the PostgreSQL server: apt-get install postgresql" >&2; exit 1; }
 bin=$(dirname "$initdb")
-dir=$(mktemp -d /tmp/sallyport-pg.XXXXXX) # not TMPDIR, which may be closed to the server's user
+dir=$(mktemp -d "${SALLYPORT_POSTGRES_FOLDER:-/tmp}/sallyport-pg.XXXXXX") # not TMPDIR, which may be closed to the server's user
 as=''
 if [ "$(id -u)" = 0 ]; then # the server refuses to run as root
     id -u postgres >/dev/null 2>&1 || useradd --system postgres

@@ -236,7 +236,7 @@ var (
 // binary is made once per test process.
 func binary(t testing.TB) string {
 	build.Do(func() {
-		dir, err := os.MkdirTemp("", "sallyport-bin")
+		dir, err := os.MkdirTemp(os.Getenv("GOTMPDIR"), "sallyport-bin") // the common one may be closed to programs
 		if err != nil {
 			failed = err
 			return
