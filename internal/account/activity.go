@@ -59,12 +59,7 @@ func (a *Account) happened(some []audit.Entry, err error) ([]Happening, error) {
 
 // called is what people call a factor in a sentence: "password".
 func (a *Account) called(k auth.Kind) string {
-	for _, f := range append(slices.Clone(a.Roster.Second()), a.Roster.First()) {
-		if p, ok := f.(web.Prompter); ok && f.Kind() == k {
-			return p.Prompt().Noun
-		}
-	}
-	return "answer"
+	return web.Noun(k, append(slices.Clone(a.Roster.Second()), a.Roster.First())...)
 }
 
 // inWords says an event to the person it is about, and whether it may be somebody else's doing.

@@ -10,7 +10,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
-	"sallyport/internal/recovery"
+	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/throttle"
 	"sallyport/internal/visit"
 )
@@ -36,7 +36,7 @@ func (w *world) given(t tester, u auth.User) string {
 }
 
 // resets is the whole reset, with what it leaves.
-func (w *world) resets(t tester, u auth.User) (left recovery.Issued) {
+func (w *world) resets(t tester, u auth.User) (left accesspass.Issued) {
 	t.Helper()
 	err := w.DB.Tx(visitless, func(tx auth.Tx) (err error) {
 		left, err = w.Recovery.ResetMFA(visitless, tx, u, "lost phone")

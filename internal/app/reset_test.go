@@ -7,7 +7,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
-	"sallyport/internal/recovery"
+	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/visit"
 )
 
@@ -249,7 +249,7 @@ func TestAResetAsksNoMoreThanBefore(t *testing.T) {
 			if err := w.DB.Tx(visitless, func(tx auth.Tx) error { return w.Users.SwitchMFA(visitless, tx, u.ID, c.off) }); err != nil {
 				t.Fatal(err)
 			}
-			if left := w.resets(t, u); left != (recovery.Issued{}) || w.count(t, "access_passes") != 0 {
+			if left := w.resets(t, u); left != (accesspass.Issued{}) || w.count(t, "access_passes") != 0 {
 				t.Errorf("%+v", left)
 			}
 			w.browser().signIn(t, annsLogin, password, "signed_in")

@@ -135,6 +135,13 @@ type Offer struct {
 	Name string `json:"name"`
 }
 
+// An Invitation asks somebody in who has no password yet.
+type Invitation struct {
+	Link  Secret // behind which they choose one; empty: it was mailed
+	To    string // where, masked
+	Until time.Time
+}
+
 // A Session is a finished sign-in. It never changes once published; a change makes a new one.
 type Session struct {
 	ID         SessionID

@@ -14,7 +14,6 @@ import (
 	"sallyport/internal/app"
 	"sallyport/internal/auth"
 	"sallyport/internal/factor/accesspass"
-	"sallyport/internal/recovery"
 	"sallyport/internal/secret"
 	"sallyport/internal/user"
 )
@@ -126,7 +125,7 @@ func (c userResetMFA) Run(e *env) error {
 	if strings.TrimSpace(c.Reason) == "" {
 		return errNoReason
 	}
-	var issued recovery.Issued
+	var issued accesspass.Issued
 	err := e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) (err error) {
 		issued, err = a.Recovery.ResetMFA(ctx, tx, u, c.Reason)
 		return err

@@ -16,53 +16,47 @@ import (
 	"sallyport/internal/user"
 )
 
-// Issued is the pass that a reset left.
-type Issued struct {
-	Pass accesspass.Pass // empty: none is needed, nothing but the password is asked of them; without Code: it was mailed
-	To   string          // where the pass was mailed, masked
-}
-
 // ResetMFA is for somebody who lost what they have (A3): their factors, trust, sessions and locks are gone. It leaves a
 // pass, by mail if there is any, so that whoever knows the password alone neither gets in nor sets up the next factor.
-func (r *Recovery) ResetMFA(ctx context.Context, tx auth.Tx, u auth.User, reason string) (Issued, error) {
+func (r *Recovery) ResetMFA(ctx context.Context, tx auth.Tx, u auth.User, reason string) (accesspass.Issued, error) {
 	if err := r.Revoker.RevokeOthers(ctx, tx, u.ID, ""); err != nil { // first: it locks the person's row
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	before, err := r.begun(ctx, tx, u)
 	if err != nil {
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	for _, f := range r.Roster.Second() {
 		if one, ok := f.(auth.Resetter); ok {
 			if err := one.Reset(ctx, tx, u.ID); err != nil {
-				return Issued{}, err
+				return accesspass.Issued{}, err
 			}
 		}
 	}
 	if err := r.Throttle.Forget(ctx, tx, u.ID); err != nil {
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	if err := r.Users.Freeze(ctx, tx, u.ID, time.Time{}); err != nil {
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	if err := r.Trail.Record(ctx, tx, auth.Event{Kind: auth.MFAReset, User: u.ID, Detail: map[string]string{"reason": reason}}); err != nil {
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	if u, err = r.Users.Get(ctx, tx, u.ID); err != nil {
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	f, err := r.begun(ctx, tx, u)
 	if err != nil || policy.Next(before).Need == policy.Nothing || !takes(f, auth.Full) { // the password was and is enough
-		return Issued{}, err
+		return accesspass.Issued{}, err
 	}
 	byMail := r.Outbox.Has(notify.Email)
 	pass, err := r.Passes.Bind(ctx, tx, u.ID, byMail)
 	if err != nil || !byMail {
-		return Issued{Pass: pass}, err
+		return accesspass.Issued{Pass: pass}, err
 	}
 	to, err := r.mail(ctx, tx, u, pass)
 	pass.Code = "" // whoever resets somebody does not see it
-	return Issued{pass, to}, err
+	return accesspass.Issued{Pass: pass, To: to}, err
 }
 
 // mail sends the pass of a reset. The address that somebody proved for codes went with their factors: it may be what they

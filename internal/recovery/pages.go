@@ -68,6 +68,7 @@ type (
 		Login    string `json:"-"`
 		Token    string `json:"-"`
 		Intruded bool   `json:"-"`
+		Invited  bool   `json:"invited,omitempty" doc:"it is their first, by an invitation"`
 	}
 	Chosen struct {
 		Token    string      `path:"token"`
@@ -85,7 +86,7 @@ func (r *Recovery) reached(context.Context) error {
 }
 
 func (r *Recovery) before(context.Context, web.None) (Help, error) {
-	return Help{int(linkLife / time.Minute)}, nil
+	return Help{int(forgotten.life() / time.Minute)}, nil
 }
 
 func (r *Recovery) ask(ctx context.Context, in Forgetful) (web.None, error) {
@@ -100,7 +101,7 @@ func keyOf(token string) digest { return secret.Digest(auth.Secret(token)) }
 
 func (r *Recovery) show(ctx context.Context, in Holder) (Wanted, error) {
 	l, err := r.opens(ctx, keyOf(in.Token))
-	return Wanted{r.Passwords.Rules.Least, l.user.Login, in.Token, l.purpose == intruded}, err
+	return Wanted{Least: r.Passwords.Rules.Least, Login: l.user.Login, Token: in.Token, Intruded: l.purpose == intruded, Invited: l.purpose == invited}, err
 }
 
 func (r *Recovery) choose(ctx context.Context, in Chosen) (web.None, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/factor/onetime"
 	"sallyport/internal/factor/password"
 	"sallyport/internal/notify"
 	"sallyport/internal/notify/wording"
@@ -22,7 +23,16 @@ type purpose string
 const (
 	forgotten purpose = "forgotten" // they asked for it, as anybody could in their name
 	intruded  purpose = "intruded"  // “This wasn't me” was answered, which locked the account against everything else
+	invited   purpose = "invited"   // an administrator asked them in (A2)
 )
+
+// life is how long a link works.
+func (p purpose) life() time.Duration {
+	if p == invited {
+		return 7 * 24 * time.Hour
+	}
+	return 30 * time.Minute // L2
+}
 
 // Page is where people go who forgot their password; empty: nothing could be sent to them.
 func (r *Recovery) Page() string {
@@ -58,7 +68,7 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 	if u.Frozen.After(r.Clock()) { // by then an intruder may have proved an address of theirs; the login is nothing they could change
 		why, to = intruded, u.Login
 	}
-	shared, err := r.Contacts.Shared(ctx, tx, u.ID, to)
+	shared, err := r.Contacts.Shared(ctx, tx, u.ID, onetime.Email, to)
 	if err != nil {
 		return err
 	}
@@ -89,13 +99,14 @@ func (r *Recovery) request(ctx context.Context, tx auth.Tx, login string, id aut
 const atLeast = time.Minute
 
 // underWay is true of a link that was made just now and works as another would. The one that “This wasn't me” led to stays
-// for as long as it works: its person holds it already, and it may be the only one that reaches them.
+// for as long as it works: its person holds it already, and it may be the only one that reaches them. So does an invitation:
+// nobody takes it back by asking for another in its person's name.
 func (r *Recovery) underWay(u auth.User, why purpose, last sent) bool {
-	until := last.expires.Add(atLeast - linkLife)
-	if last.purpose == intruded && last.message == "" {
+	until := last.expires.Add(atLeast - last.purpose.life())
+	if last.purpose == intruded && last.message == "" || last.purpose == invited {
 		until = last.expires
 	}
-	return last.epoch == u.Epoch && (last.purpose == why || last.purpose == intruded) && r.Clock().Before(until)
+	return last.epoch == u.Epoch && (last.purpose == why || last.purpose != forgotten) && r.Clock().Before(until)
 }
 
 // send puts a new link into the outbox. The one before is dead then, and not sent if it still waits.
@@ -107,9 +118,41 @@ func (r *Recovery) send(ctx context.Context, tx auth.Tx, u auth.User, to string,
 	if err := r.Outbox.Cancel(ctx, tx, last.message); err != nil {
 		return err
 	}
-	return r.Outbox.Send(ctx, tx, notify.Message{ID: message, User: u, Channel: notify.Email, To: to, Name: "password-link", Lifetime: linkLife,
-		Facts: wording.Facts{At: now, Until: now.Add(linkLife), Link: r.Site + linkPath(token), Tags: map[string]string{
+	text := "password-link"
+	if why == invited {
+		text = "invitation"
+	}
+	return r.Outbox.Send(ctx, tx, notify.Message{ID: message, User: u, Channel: notify.Email, To: to, Name: text, Lifetime: why.life(),
+		Facts: wording.Facts{At: now, Until: now.Add(why.life()), Link: r.Site + linkPath(token), Tags: map[string]string{
 			"agent.name": u.Name, "to": to, "browser": web.BrowserName(from.Browser), "address": from.Address.String()}}})
+}
+
+// Invite asks somebody in: a link behind which they choose a password, by mail or, where none is sent, to be handed over.
+// The one before is dead then.
+func (r *Recovery) Invite(ctx context.Context, tx auth.Tx, id auth.UserID) (i auth.Invitation, err error) {
+	if err := r.Users.Lock(ctx, tx, id); err != nil {
+		return i, err
+	}
+	u, err := r.Users.Get(ctx, tx, id)
+	if err != nil {
+		return i, err
+	}
+	i.Until = r.Clock().Add(invited.life())
+	if !r.Outbox.Has(notify.Email) {
+		token := secret.NewToken()
+		i.Link = auth.Secret(r.Site + linkPath(token))
+		return i, r.keep(ctx, tx, u.ID, secret.Digest(token), invited, "")
+	}
+	to, err := r.Contacts.Address(ctx, tx, u)
+	if err != nil {
+		return i, err
+	}
+	last, err := r.newest(ctx, tx, u.ID)
+	if err != nil {
+		return i, err
+	}
+	i.To = user.MaskEmail(to)
+	return i, r.send(ctx, tx, u, to, invited, last)
 }
 
 func linkPath(token auth.Secret) string { return forgotPath + "/" + string(token) }
@@ -169,8 +212,11 @@ func (r *Recovery) replace(ctx context.Context, tx auth.Tx, key digest, l link, 
 		return err
 	}
 	by := "link"
-	if l.purpose == intruded {
+	switch l.purpose {
+	case intruded:
 		by = "recovery"
+	case invited:
+		by = "invitation"
 	}
 	return r.Trail.Record(ctx, tx, auth.Event{Kind: auth.PasswordChanged, User: l.user.ID, Detail: map[string]string{"by": by}})
 }

@@ -46,7 +46,7 @@ func (r *Recovery) keep(ctx context.Context, tx auth.Tx, u auth.UserID, key dige
 		SELECT u.id, $2, $3, u.security_epoch, $4, $5 FROM users u WHERE u.id = $1
 		ON CONFLICT (user_id) DO UPDATE SET token_hash = excluded.token_hash, purpose = excluded.purpose,
 			security_epoch = excluded.security_epoch, message = excluded.message, expires_at = excluded.expires_at`,
-		u, key[:], why, message, db.Micros(r.Clock().Add(linkLife)))
+		u, key[:], why, message, db.Micros(r.Clock().Add(why.life())))
 	return err
 }
 
@@ -72,6 +72,3 @@ func (r *Recovery) Sweep(ctx context.Context) error {
 		return err
 	})
 }
-
-// linkLife is how long somebody may take to choose a password (L2).
-const linkLife = 30 * time.Minute

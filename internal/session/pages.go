@@ -98,14 +98,20 @@ func (s *Store) end(ctx context.Context, _ web.None) (Ended, error) {
 	return Ended{visit.Cookies{visit.Clear(visit.SessionCookie)}}, err
 }
 
+// Of lists the sessions of a person, the latest used first, and which of them is one.
+func (s *Store) Of(ctx context.Context, u auth.User, one auth.SessionID) ([]Listed, error) {
+	rows, err := s.list(ctx, u)
+	all := make([]Listed, len(rows))
+	for i, r := range rows {
+		all[i] = Listed{r.id, r.agent, r.address, r.started, r.seen, r.id == one}
+	}
+	return all, err
+}
+
 func (s *Store) mine(ctx context.Context, _ web.None) (List, error) {
 	now := visit.Of(ctx).Session
-	rows, err := s.list(ctx, now.User)
-	all := List{make([]Listed, len(rows))}
-	for i, r := range rows {
-		all.Sessions[i] = Listed{r.id, r.agent, r.address, r.started, r.seen, r.id == now.ID}
-	}
-	slices.SortStableFunc(all.Sessions, func(a, b Listed) int { // the one at hand first
+	all, err := s.Of(ctx, now.User, now.ID)
+	slices.SortStableFunc(all, func(a, b Listed) int { // the one at hand first
 		switch {
 		case a.Current == b.Current:
 			return 0
@@ -114,17 +120,20 @@ func (s *Store) mine(ctx context.Context, _ web.None) (List, error) {
 		}
 		return 1
 	})
-	return all, err
+	return List{all}, err
 }
 
 func (s *Store) endOne(ctx context.Context, in Which) (web.None, error) {
 	u := visit.Of(ctx).Session.User.ID
-	return web.None{}, s.db.Tx(ctx, func(tx auth.Tx) error {
-		if err := s.removeOne(ctx, tx, u, in.ID); err != nil {
-			return err
-		}
-		return s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionEnded, User: u})
-	})
+	return web.None{}, s.db.Tx(ctx, func(tx auth.Tx) error { return s.End(ctx, tx, u, in.ID) })
+}
+
+// End ends one session of a person, or is auth.ErrNotFound.
+func (s *Store) End(ctx context.Context, tx auth.Tx, u auth.UserID, id auth.SessionID) error {
+	if err := s.removeOne(ctx, tx, u, id); err != nil {
+		return err
+	}
+	return s.trail.Record(ctx, tx, auth.Event{Kind: auth.SessionEnded, User: u})
 }
 
 func (s *Store) endOthers(ctx context.Context, _ web.None) (web.None, error) {

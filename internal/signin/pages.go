@@ -284,23 +284,9 @@ func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {
 	return Left{visit.Cookies{visit.Clear(visit.PendingCookie)}}, err
 }
 
-// enrollers are the factors that somebody can set up on the way in: what an administrator chose for them, if that is
-// among them, else all.
-func (s *SignIn) enrollers(u auth.User, rules policy.Rules) (some []web.Enroller) {
-	for _, f := range s.counting() {
-		e, ok := f.(web.Enroller)
-		if !ok || !slices.Contains(rules.Addable(), f.Kind()) {
-			continue
-		}
-		if p, ok := f.(interface{ Enrols(auth.User) bool }); ok && !p.Enrols(u) {
-			continue
-		}
-		if string(f.Kind()) == string(u.Method) {
-			return []web.Enroller{e}
-		}
-		some = append(some, e)
-	}
-	return some
+// enrollers are the factors that somebody can set up on the way in.
+func (s *SignIn) enrollers(u auth.User, rules policy.Rules) []web.Enroller {
+	return web.Enrollers(s.Roster.Second(), u, rules)
 }
 
 // mayEnrol is auth.ErrForbidden for another factor than an administrator chose. Whether any can be added, each knows itself.

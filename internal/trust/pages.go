@@ -104,23 +104,31 @@ func (t *Trust) goOn(ctx context.Context, in Choice) (web.Onward, error) {
 }
 
 func (t *Trust) mine(ctx context.Context, _ web.None) (List, error) {
-	v := visit.Of(ctx)
-	all, err := t.list(ctx, v.Session.User, held(v.Cookie(visit.TrustCookie)).keys())
+	all, err := t.List(ctx, visit.Of(ctx).Session.User)
+	return List{all}, err
+}
+
+// List is the browsers that a person trusts, the latest used first, and which of them is that of this visit.
+func (t *Trust) List(ctx context.Context, u auth.User) ([]Listed, error) {
+	all, err := t.list(ctx, u, held(visit.Of(ctx).Cookie(visit.TrustCookie)).keys())
 	if all == nil {
 		all = []Listed{}
 	}
-	return List{all}, err
+	return all, err
 }
 
 func (t *Trust) forget(ctx context.Context, in Which) (web.None, error) {
 	u := visit.Of(ctx).Session.User
-	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
-		agent, err := t.remove(ctx, tx, u, in.ID)
-		if err != nil {
-			return err
-		}
-		return t.Trail.Record(ctx, tx, auth.Event{Kind: auth.BrowserForgotten, User: u.ID, Detail: map[string]string{"name": web.BrowserName(agent), "id": in.ID}})
-	})
+	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error { return t.Forget(ctx, tx, u, in.ID) })
+}
+
+// Forget trusts one browser of a person no more, or is auth.ErrNotFound.
+func (t *Trust) Forget(ctx context.Context, tx auth.Tx, u auth.User, id string) error {
+	agent, err := t.remove(ctx, tx, u, id)
+	if err != nil {
+		return err
+	}
+	return t.Trail.Record(ctx, tx, auth.Event{Kind: auth.BrowserForgotten, User: u.ID, Detail: map[string]string{"name": web.BrowserName(agent), "id": id}})
 }
 
 func (t *Trust) forgetAll(ctx context.Context, _ web.None) (web.None, error) {

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"html/template"
 	"io/fs"
+	"slices"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/policy"
 	"sallyport/internal/visit"
 )
 
@@ -102,6 +104,35 @@ type Enroller interface {
 type Filler interface {
 	Prompter
 	Filled(ctx context.Context, some []auth.Enrolment) Part
+}
+
+// Enrollers are those of some factors that a person can set up on the way in: what an administrator chose for them, if that
+// is among them, else all.
+func Enrollers(among []auth.Factor, u auth.User, rules policy.Rules) (some []Enroller) {
+	for _, f := range among {
+		e, ok := f.(Enroller)
+		if !ok || !slices.Contains(rules.Addable(), f.Kind()) {
+			continue
+		}
+		if p, ok := f.(interface{ Enrols(auth.User) bool }); ok && !p.Enrols(u) {
+			continue
+		}
+		if string(f.Kind()) == string(u.Method) {
+			return []Enroller{e}
+		}
+		some = append(some, e)
+	}
+	return some
+}
+
+// Noun is what people call a kind of factor in a sentence: "password".
+func Noun(k auth.Kind, among ...auth.Factor) string {
+	for _, f := range among {
+		if p, ok := f.(Prompter); ok && f.Kind() == k {
+			return p.Prompt().Noun
+		}
+	}
+	return "answer"
 }
 
 // EnrolDone goes on from a fresh enrolment, which is proved by having been enrolled.

@@ -43,6 +43,12 @@ type Pass struct {
 	Until time.Time
 }
 
+// Issued is the pass that a reset left.
+type Issued struct {
+	Pass Pass   // empty: none is needed, nothing but the password is asked of them; without Code: it was mailed
+	To   string // where the pass was mailed, masked
+}
+
 // Bound is how long whoever was reset may take to come back.
 const Bound = 72 * time.Hour
 

@@ -256,8 +256,8 @@ func (c *Codes) shared(ctx context.Context, from auth.Reader, u auth.UserID, kin
 // errTaken is said to who would share what somebody else gets codes at (C4). They cannot block it by typing it in.
 var errTaken = auth.ConflictError{Code: "contact-shared", Why: "Somebody else signs in with codes to this address or number. Use one that is yours alone."}
 
-// Happened is auth.Watcher. Nobody takes for their own profile what somebody else proved to read; if an administrator gives
-// it to a second person, the first hears that it is blocked now, and so does the record.
+// Happened is auth.Watcher. Nobody takes for their own profile what somebody else proved to read; if the command
+// line gives it to a second person, the first hears that it is blocked now, and so does the record.
 func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 	if e.Kind != auth.UserAdded && e.Kind != auth.ContactChanged {
 		return nil
@@ -275,12 +275,10 @@ func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 		if err != nil {
 			return err
 		}
-		if face := auth.OriginOf(ctx).Face; e.Kind == auth.ContactChanged && (face == "page" || face == "api") && e.Detail[auth.Undone] == "" {
-			taken := len(owners) > 0
-			if kind == Email && !taken {
-				if taken, err = c.Users.HasLogin(ctx, tx, u.ID, to); err != nil {
-					return err
-				}
+		if face := auth.OriginOf(ctx).Face; (face == "page" || face == "api") && e.Detail[auth.Undone] == "" {
+			taken, err := c.Taken(ctx, tx, u.ID, kind, to)
+			if err != nil {
+				return err
 			}
 			if taken {
 				return errTaken
@@ -294,6 +292,15 @@ func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
 		}
 	}
 	return nil
+}
+
+// Taken says whether somebody else signs in by a destination, or gets codes there: pages give it to nobody else then.
+func (c *Codes) Taken(ctx context.Context, tx auth.Tx, but auth.UserID, kind auth.Kind, to string) (bool, error) {
+	owners, err := c.owners(ctx, tx, but, kind, to)
+	if err != nil || len(owners) > 0 || kind != Email {
+		return len(owners) > 0, err
+	}
+	return c.Users.HasLogin(ctx, tx, but, to)
 }
 
 type threadKey struct{}

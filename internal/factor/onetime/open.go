@@ -42,9 +42,9 @@ func (c *Codes) Address(ctx context.Context, from auth.Reader, u auth.User) (str
 	return u.Login, err
 }
 
-// Shared says whether somebody else reads an address too (C4).
-func (c *Codes) Shared(ctx context.Context, from auth.Reader, u auth.UserID, address string) (bool, error) {
-	return c.shared(ctx, from, u, Email, address)
+// Shared says whether somebody else reads an address or number too (C4).
+func (c *Codes) Shared(ctx context.Context, from auth.Reader, u auth.UserID, kind auth.Kind, to string) (bool, error) {
+	return c.shared(ctx, from, u, kind, to)
 }
 
 // Opened says how long the code of a thread works; auth.ErrExpired: there is none.

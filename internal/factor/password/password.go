@@ -82,7 +82,7 @@ func (p *Password) Verify(ctx context.Context, a auth.Attempt, response auth.Sec
 	if !ok {
 		return nil, auth.ErrWrong
 	}
-	proof := auth.Proof{Kind: Kind, Enrolment: auth.EnrolmentID(Kind), AMR: "pwd", Level: auth.OneFactor, Mailed: p.byMail(stored), At: p.Clock()}
+	proof := p.proof(stored)
 	fresh := ""
 	if stale {
 		if fresh, err = p.Hasher.Hash(ctx, typed); err != nil {
@@ -95,6 +95,19 @@ func (p *Password) Verify(ctx context.Context, a auth.Attempt, response auth.Sec
 		}
 		return proof, p.upgrade(ctx, tx, a.User.ID, stored.hash, fresh)
 	}, nil
+}
+
+// Proof is what the right password of somebody proves now, or auth.ErrNotFound if they have none.
+func (p *Password) Proof(ctx context.Context, from auth.Reader, u auth.UserID) (auth.Proof, error) {
+	stored, err := p.stored(ctx, from, u)
+	if err == nil && stored.hash == "" {
+		err = auth.ErrNotFound
+	}
+	return p.proof(stored), err
+}
+
+func (p *Password) proof(s stored) auth.Proof {
+	return auth.Proof{Kind: Kind, Enrolment: auth.EnrolmentID(Kind), AMR: "pwd", Level: auth.OneFactor, Mailed: p.byMail(s), At: p.Clock()}
 }
 
 // byMail is true while a password proves no more than that somebody read a mailbox lately. Then whoever it belongs to has

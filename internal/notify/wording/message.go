@@ -36,6 +36,8 @@ var messages = []message{
 		when: "Somebody confirms by a code that it is them."},
 	{name: "password-link", tags: []string{"minutes", "until"}, own: true,
 		when: "Somebody forgot their password."},
+	{name: "invitation", tags: []string{"until"}, own: true,
+		when: "An administrator made an account for somebody, who chooses a password by it."},
 	{name: "notice-browser", account: "agent.email", own: true,
 		when: "Somebody signed in with a browser that is new to them."},
 	{name: "notice-factor-added", tags: []string{"kind", "name"}, account: "agent.email", own: true,
@@ -130,6 +132,8 @@ func Sample(message string) Facts {
 	switch message {
 	case "password-link":
 		f.Until, f.Link = at.Add(30*time.Minute), "https://id.example.com/forgot/5f1c"
+	case "invitation":
+		f.Until, f.Link = at.AddDate(0, 0, 7), "https://id.example.com/forgot/5f1c"
 	case "notice-email":
 		f.Tags["old"], f.Tags["new"] = "m•••@example.com", "l•••@example.org"
 	case "notice-phone":
