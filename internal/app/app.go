@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/account"
+	"sallyport/internal/admin/people"
 	"sallyport/internal/audit"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
@@ -54,6 +55,8 @@ type App struct {
 	Settings  *account.Account
 	Recovery  *recovery.Recovery
 	Directory *directory.Directory
+	People    *people.People
+	Groups    *workgroup.Store
 	Config    config.Config
 
 	log    *slog.Logger
@@ -123,7 +126,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: p.users, Passwords: p.words, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trail: p.trail,
-		Setup: p.setup, Outbox: p.outbox, Settings: p.settings, Recovery: p.recovery, Directory: p.directory, Config: c, log: log, sweeps: p.sweeps()}, nil
+		Setup: p.setup, Outbox: p.outbox, Settings: p.settings, Recovery: p.recovery, Directory: p.directory, People: p.people, Groups: p.groups, Config: c, log: log, sweeps: p.sweeps()}, nil
 }
 
 // Run does what happens beside requests, until ctx ends.

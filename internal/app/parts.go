@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/account"
+	"sallyport/internal/admin/people"
 	"sallyport/internal/admin/texts"
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
@@ -78,6 +79,7 @@ type parts struct {
 	setup    *setup.Setup
 	notices  *notice.Notices
 	recovery *recovery.Recovery
+	people   *people.People
 	texts    *texts.Templates
 }
 
@@ -152,6 +154,9 @@ func (p *parts) journeys() {
 	p.settings = account.New(account.Parts{DB: p.db, Users: p.users, Roster: p.roster, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions,
 		Cards:  offered(p.passkeys, p.apps, p.mailed, p.sheets, p.words, p.sessions, p.trust),
 		Region: p.config.SMS.Country, Languages: p.outbox.Texts.Languages()})
+	p.people = people.New(people.Parts{DB: p.db, Users: p.users, Groups: p.groups, Roster: p.roster, Passwords: p.words, Contacts: p.mailed,
+		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Settings: p.settings, Recovery: p.recovery,
+		Mails: p.outbox.Has(notify.Email), Region: p.config.SMS.Country, Clock: p.clock})
 	p.texts = texts.New(texts.Parts{DB: p.db, Outbox: p.outbox, Users: p.users, Throttle: p.throttle, Trail: p.trail,
 		Countries: p.config.SMS.Countries, Clock: p.clock})
 	p.setup = setup.New(setup.Parts{DB: p.db, Users: p.users, Passwords: p.words, Trail: p.trail, Clock: p.clock})
@@ -176,7 +181,7 @@ func (p *parts) pages(log *slog.Logger, metrics prometheus.Registerer) (*web.Sit
 		p.setup.Routes(), p.signIn.Routes(), p.sessions.Routes(), p.trust.Routes(), p.stepUp.Routes(), p.settings.Routes(),
 		p.words.Routes(), p.passkeys.Routes(), p.apps.Routes(), p.mailed.Routes(), p.sheets.Routes(), p.passes.Routes(),
 		p.notices.Routes(), p.recovery.Routes(),
-		p.texts.Routes(),
+		p.texts.Routes(), p.people.Routes(),
 	)
 }
 

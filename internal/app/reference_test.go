@@ -119,7 +119,8 @@ func settings() string {
 }
 
 func TestEveryRouteStatesItsGuard(t *testing.T) {
-	known := map[visit.Guard]bool{visit.Public: true, visit.Arriving: true, visit.Pending: true, visit.Offered: true, visit.Enrolling: true, visit.SignedIn: true, visit.Fresh: true}
+	known := map[visit.Guard]bool{visit.Public: true, visit.Arriving: true, visit.Pending: true, visit.Offered: true, visit.Enrolling: true, visit.SignedIn: true, visit.Fresh: true,
+		visit.Staff: true, visit.StaffFresh: true, visit.Steward: true, visit.StewardFresh: true, visit.Administrator: true, visit.AdministratorFresh: true}
 	for _, r := range start(t).Site.Routes() {
 		if !known[r.Guard] || r.Does == "" {
 			t.Errorf("%s %s: guard %q, does %q", r.Method, r.API, r.Guard, r.Does)

@@ -259,7 +259,7 @@ var errTaken = auth.ConflictError{Code: "contact-shared", Why: "Somebody else si
 // Happened is auth.Watcher. Nobody takes for their own profile what somebody else proved to read; if the command
 // line gives it to a second person, the first hears that it is blocked now, and so does the record.
 func (c *Codes) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error {
-	if e.Kind != auth.UserAdded && e.Kind != auth.ContactChanged {
+	if e.Kind != auth.UserAdded && e.Kind != auth.UserEnabled && e.Kind != auth.ContactChanged {
 		return nil
 	}
 	field := map[auth.Kind]string{Email: "email", SMS: "phone"}
