@@ -24,6 +24,7 @@ type commands struct {
 	Dev      devCommand      `cmd:"" help:"Run on this machine, with nothing to configure."`
 	Serve    serveCommand    `cmd:"" help:"Run in production."`
 	User     userCommands    `cmd:"" help:"Add, list and help people."`
+	Explain  explainCommand  `cmd:"" help:"Say what somebody’s sign-in would ask for, and why."`
 	Routes   routesCommand   `cmd:"" help:"List every route with its guard."`
 	Keys     keysCommands    `cmd:"" help:"Keep the key ring."`
 	Messages messageCommands `cmd:"" help:"Look at mail and SMS, and try them."`

@@ -3,11 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 
+	"sallyport/internal/admin/people"
 	"sallyport/internal/app"
 	"sallyport/internal/auth"
-	"sallyport/internal/user"
 )
 
 type userMFA struct {
@@ -18,48 +17,10 @@ type userMFA struct {
 
 // Run refuses what would lock the person out: the field that the method needs is required, and nobody else may have it (A2, C4).
 func (c userMFA) Run(e *env) error {
-	method := auth.Method(c.Method)
-	if c.Method == "off" {
-		method = auth.AnyMethod
-	}
+	method := people.Method(c.Method)
 	return e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
-		if err := assignable(ctx, a, tx, u, method); err != nil {
-			return err
-		}
-		if err := a.Users.SetMethod(ctx, tx, u.ID, method); err != nil {
-			return err
-		}
-		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.MethodSet, User: u.ID, Detail: map[string]string{"factor": c.Method}})
+		return a.People.Save(ctx, tx, people.Operator, u.ID, people.Change{Method: &method})
 	}, "second step: "+c.Method)
-}
-
-func assignable(ctx context.Context, a *app.App, tx auth.Tx, u auth.User, m auth.Method) error {
-	rules := a.Roster.Rules()
-	switch {
-	case m == auth.AnyMethod:
-		return nil
-	case m == auth.MustHaveOne && len(rules.Addable()) == 0:
-		return fmt.Errorf("nobody can set up any of policy.factors, so %s could not sign in", u.Login)
-	case m == auth.MustHaveOne:
-		return nil
-	case !slices.Contains(rules.Factors, auth.Kind(m)):
-		return fmt.Errorf("policy.factors lacks %s, so %s could not sign in: add it there", m, u.Login)
-	}
-	has, what, to := a.Users.HasAddress, "email", u.Email
-	if m == auth.BySMS {
-		has, what, to = a.Users.HasPhone, "work phone", u.Phone
-	}
-	if to == "" {
-		return fmt.Errorf("%s has no %s: set it with `sallyport user contact` first", u.Login, what)
-	}
-	if m == auth.BySMS && !slices.Contains(a.Config.SMS.Countries, user.Country(to)) {
-		return fmt.Errorf("sms.countries lacks the country of %s's number: add it there", u.Login)
-	}
-	shared, err := has(ctx, tx, u.ID, to)
-	if err == nil && shared {
-		err = fmt.Errorf("somebody else has the same %s, so a code would reach them too: give %s one of their own", what, u.Login)
-	}
-	return err
 }
 
 type userContact struct {
@@ -72,29 +33,16 @@ type userContact struct {
 
 func (c userContact) Run(e *env) error {
 	return e.change(c.place, c.Who, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
-		before := u
-		if c.Email != nil {
-			if err := user.CheckEmail(*c.Email); err != nil {
+		if c.Language != nil && *c.Language != u.Language {
+			if *c.Language != "" && !a.Outbox.Texts.Has(*c.Language) {
+				return fmt.Errorf("there are no messages in %q: use one of %v", *c.Language, a.Outbox.Texts.Languages())
+			}
+			after := u
+			after.Language = *c.Language
+			if err := a.Settings.SetContact(ctx, tx, u, after, ""); err != nil {
 				return err
 			}
-			u.Email = *c.Email
 		}
-		if c.Phone != nil {
-			if u.Phone = *c.Phone; u.Phone != "" {
-				var err error
-				if u.Phone, err = user.Phone(u.Phone, a.Config.SMS.Country); err != nil {
-					return err
-				}
-			}
-		}
-		if c.Language != nil {
-			if u.Language = *c.Language; u.Language != "" && !a.Outbox.Texts.Has(u.Language) {
-				return fmt.Errorf("there are no messages in %q: use one of %v", u.Language, a.Outbox.Texts.Languages())
-			}
-		}
-		if u.Method == auth.BySMS && u.Phone == "" {
-			return fmt.Errorf("%s gets codes by SMS, so the number is needed: set another second step first", u.Login)
-		}
-		return a.Settings.SetContact(ctx, tx, before, u, "")
+		return a.People.Save(ctx, tx, people.Operator, u.ID, people.Change{Email: c.Email, Phone: c.Phone})
 	}, "contact stored")
 }

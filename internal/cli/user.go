@@ -11,11 +11,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sallyport/internal/admin/people"
 	"sallyport/internal/app"
 	"sallyport/internal/auth"
 	"sallyport/internal/factor/accesspass"
-	"sallyport/internal/secret"
-	"sallyport/internal/user"
+	factor "sallyport/internal/factor/password"
 )
 
 type userCommands struct {
@@ -23,7 +23,12 @@ type userCommands struct {
 	List       userList       `cmd:"" help:"List people."`
 	MFA        userMFA        `cmd:"" name:"mfa" help:"Set a person's second step: email, sms, required, or off for their own choice."`
 	Contact    userContact    `cmd:"" help:"Change where messages to a person go, and in which language."`
+	Invite     userInvite     `cmd:"" help:"Send somebody who never signed in another link to choose a password by."`
+	Role       userRole       `cmd:"" help:"Set what a person may do for others."`
+	Move       userMove       `cmd:"" help:"Put a person into a workgroup, or out of theirs."`
 	Disable    userDisable    `cmd:"" help:"Keep a person out from now on; their sessions end."`
+	Enable     userEnable     `cmd:"" help:"Let a person in again who was kept out."`
+	Delete     userDelete     `cmd:"" help:"Delete a person and all they set up; the record keeps what happened."`
 	ResetMFA   userResetMFA   `cmd:"" name:"reset-mfa" help:"Remove a person's second factors and end their sessions; they come back by a link or a pass."`
 	AccessPass userAccessPass `cmd:"" name:"access-pass" help:"Give somebody locked out a second step that works once."`
 	Unfreeze   userUnfreeze   `cmd:"" help:"Allow changes again, after “This wasn't me” locked an account."`
@@ -34,41 +39,64 @@ type userAdd struct {
 	Email         string `required:"" help:"Email, also the login." placeholder:"E"`
 	Name          string `required:"" help:"Full name." placeholder:"N"`
 	Role          string `default:"member" enum:"owner,admin,workgroup admin,support,member" help:"owner, admin, workgroup admin, support or member."`
-	PasswordStdin bool   `required:"" help:"Read the password from standard input, one line."`
+	Workgroup     string `help:"Name of the workgroup they are in." placeholder:"W"`
+	PasswordStdin bool   `required:"" xor:"password" help:"Read the password from standard input, one line."`
+	Invite        bool   `required:"" xor:"password" help:"They choose a password behind a link that works once, for 7 days: mailed or, without mail, printed."`
 }
 
 func (c userAdd) Run(e *env) error {
-	password, err := firstLine(e.stdin)
-	if err != nil {
-		return fmt.Errorf("read the password: %w", err)
+	var password auth.Secret
+	var err error
+	if c.PasswordStdin {
+		if password, err = firstLine(e.stdin); err != nil {
+			return fmt.Errorf("read the password: %w", err)
+		}
 	}
 	a, err := e.open(c.place)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	u, err := user.New(auth.UserID(secret.NewID()), c.Email, c.Name, auth.Role(c.Role), time.Now())
-	if err != nil {
+	role := auth.Role(c.Role)
+	wanted := people.Change{Name: &c.Name, Email: &c.Email, Role: &role}
+	if wanted.Workgroup, err = groupNamed(e.ctx, a, c.Workgroup); err != nil {
 		return err
 	}
-	hashed, err := a.Passwords.Prepare(e.ctx, u, password)
-	if err != nil {
-		return err
+	var hashed factor.Hashed
+	if c.PasswordStdin {
+		if hashed, err = a.Passwords.Prepare(e.ctx, auth.User{Login: c.Email, Name: c.Name}, password); err != nil {
+			return err
+		}
 	}
-	err = a.DB.Tx(e.ctx, func(tx auth.Tx) error {
-		ctx := fromCLI(e.ctx)
-		if err := a.Users.Add(ctx, tx, u); err != nil {
+	ctx := fromCLI(e.ctx)
+	var u auth.User
+	var invited auth.Invitation
+	err = a.DB.Tx(ctx, func(tx auth.Tx) (err error) {
+		if u, err = a.People.Add(ctx, tx, people.Operator, wanted); err != nil {
 			return err
 		}
-		if err := a.Passwords.Set(ctx, tx, u.ID, hashed); err != nil {
-			return err
+		if c.PasswordStdin {
+			return a.Passwords.Set(ctx, tx, u.ID, hashed)
 		}
-		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.UserAdded, User: u.ID, Detail: map[string]string{"role": c.Role}})
+		invited, err = a.People.Invite(ctx, tx, people.Operator, u.ID)
+		return err
 	})
 	if err == nil {
 		fmt.Fprintf(e.stdout, "added %s as %s\n", u.Login, u.Role)
+		e.invited(invited)
 	}
 	return err
+}
+
+// invited says how somebody comes in, if they were asked to.
+func (e *env) invited(i auth.Invitation) {
+	until := i.Until.UTC().Format("2 January 2006, 15:04 MST")
+	switch {
+	case i.To != "":
+		fmt.Fprintf(e.stdout, "an invitation was mailed to %s: it works once, until %s\n", i.To, until)
+	case i.Link != "":
+		fmt.Fprintf(e.stdout, "no mail is configured, so hand over this link: it works once, until %s\n\n    %s\n\nit is shown only now: whoever opens it first chooses the password\n", until, string(i.Link))
+	}
 }
 
 type userList struct{ place }
@@ -101,20 +129,6 @@ func own(some []auth.Enrolment) int {
 	return len(slices.DeleteFunc(some, func(e auth.Enrolment) bool { return e.Given }))
 }
 
-type userDisable struct {
-	place
-	Email string `arg:"" help:"Whom."`
-}
-
-func (c userDisable) Run(e *env) error {
-	return e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
-		if err := a.Users.Disable(ctx, tx, u.ID); err != nil {
-			return err
-		}
-		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.UserDisabled, User: u.ID})
-	}, "disabled")
-}
-
 type userResetMFA struct {
 	place
 	Email  string `arg:"" help:"Whom."`
@@ -127,7 +141,7 @@ func (c userResetMFA) Run(e *env) error {
 	}
 	var issued accesspass.Issued
 	err := e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) (err error) {
-		issued, err = a.Recovery.ResetMFA(ctx, tx, u, c.Reason)
+		issued, err = a.People.ResetMFA(ctx, tx, people.Operator, u.ID, c.Reason)
 		return err
 	}, "reset: no second factor is left, all sessions have ended; the password still works")
 	switch {
@@ -155,7 +169,7 @@ func (c userAccessPass) Run(e *env) error {
 	var pass accesspass.Pass
 	life := time.Duration(max(0, min(c.Minutes, 10_000))) * time.Minute // bounded, so that it does not wrap
 	err := e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) (err error) {
-		pass, err = a.Recovery.GivePass(ctx, tx, u, c.Reason, life)
+		pass, err = a.People.GivePass(ctx, tx, people.Operator, u.ID, c.Reason, life)
 		return err
 	}, "has a new access pass; an earlier one is dead")
 	if err == nil {
@@ -183,10 +197,7 @@ func (c userUnfreeze) Run(e *env) error {
 		return errNoReason
 	}
 	return e.change(c.place, c.Email, func(ctx context.Context, a *app.App, tx auth.Tx, u auth.User) error {
-		if err := a.Users.Freeze(ctx, tx, u.ID, time.Time{}); err != nil {
-			return err
-		}
-		return a.Trail.Record(ctx, tx, auth.Event{Kind: auth.AccountUnfrozen, User: u.ID, Detail: map[string]string{"reason": c.Reason}})
+		return a.People.Unfreeze(ctx, tx, people.Operator, u.ID, c.Reason)
 	}, "may change their account again")
 }
 
@@ -199,10 +210,7 @@ func (e *env) change(p place, login string, f func(context.Context, *app.App, au
 		return err
 	}
 	defer a.Close()
-	u, err := a.Users.Find(e.ctx, login)
-	if errors.Is(err, auth.ErrNotFound) {
-		return fmt.Errorf("there is nobody with the email %s", login)
-	}
+	u, err := e.find(a, login)
 	if err != nil {
 		return err
 	}
@@ -212,6 +220,15 @@ func (e *env) change(p place, login string, f func(context.Context, *app.App, au
 	}
 	fmt.Fprintln(e.stdout, u.Login, done)
 	return nil
+}
+
+// find is the person with a login.
+func (e *env) find(a *app.App, login string) (auth.User, error) {
+	u, err := a.Users.Find(e.ctx, login)
+	if errors.Is(err, auth.ErrNotFound) {
+		err = fmt.Errorf("there is nobody with the email %s", login)
+	}
+	return u, err
 }
 
 func fromCLI(ctx context.Context) context.Context {
