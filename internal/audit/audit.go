@@ -41,6 +41,7 @@ type Trail struct {
 	watchers  []auth.Watcher
 	followers []Follower
 	behind    map[string]bool // followers that failed lately; Run alone uses it
+	checks    chan struct{}   // somebody asks for a check
 }
 
 // Watch lets somebody hear of every event, from now on. Call it before the first request.
@@ -48,7 +49,7 @@ func (t *Trail) Watch(w auth.Watcher) { t.watchers = append(t.watchers, w) }
 
 // New needs the same key for as long as the record is to be verified; 32 random bytes that serve nothing else.
 func New(d *db.DB, key []byte, clock func() time.Time) *Trail {
-	return &Trail{db: d, key: key, clock: clock, behind: map[string]bool{}}
+	return &Trail{db: d, key: key, clock: clock, behind: map[string]bool{}, checks: make(chan struct{}, 1)}
 }
 
 // How much foreign text a row holds, in code points.
@@ -129,9 +130,12 @@ type Entry struct {
 	Kind    auth.EventKind
 	User    auth.UserID // whom it is about; empty: nobody we know
 	Actor   auth.UserID // who did it; empty: the person themselves, or nobody yet
+	Face    string      // "page", "api" or "cli"; empty: it happened by itself
+	Request string      // its id, as the log has it
 	Address string      // empty: unknown
 	Browser string      // User-Agent, what is not printable escaped as in Go
 	Detail  map[string]string
+	Seal    int64 // that covers it; 0: not yet
 }
 
 // Recent is the last n events about a person, newest first. It does not verify them.
@@ -153,7 +157,10 @@ func (t *Trail) keyed() hash.Hash { return hmac.New(sha256.New, t.key) }
 
 // newID grows with time, so that new rows stand at the end of the index: scattered ids make a row cost twice as much
 // once there are some 100,000. The other 80 bits are random.
-func newID(at int64) string { return fmt.Sprintf("%014X%s", at, rand.Text()[:16]) }
+func newID(at int64) string { return idTime(at) + rand.Text()[:16] }
+
+// idTime is how ids of a time begin.
+func idTime(at int64) string { return fmt.Sprintf("%014X", at) }
 
 func encodeDetail(d map[string]string) (string, error) {
 	if len(d) == 0 {

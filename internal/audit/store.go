@@ -23,11 +23,11 @@ func insert(ctx context.Context, tx auth.Tx, r *row) error {
 }
 
 // entry is what asEntry scans.
-const entry = `id, at, kind, user_id, actor_id, address, browser, detail`
+const entry = `id, at, kind, user_id, actor_id, face, request_id, address, browser, detail, COALESCE(seal, 0)`
 
 func asEntry(r *sql.Rows) (e Entry, err error) {
 	var detail []byte
-	if err := r.Scan(&e.ID, db.Stamp(&e.At), &e.Kind, &e.User, &e.Actor, &e.Address, &e.Browser, &detail); err != nil {
+	if err := r.Scan(&e.ID, db.Stamp(&e.At), &e.Kind, &e.User, &e.Actor, &e.Face, &e.Request, &e.Address, &e.Browser, &detail, &e.Seal); err != nil {
 		return e, err
 	}
 	return e, json.Unmarshal(detail, &e.Detail)
