@@ -6,6 +6,8 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"sallyport/internal/auth"
@@ -29,6 +31,7 @@ type row struct {
 	why                 string
 	tries               int
 	due, expires, added time.Time
+	hand                int // of this node that carries it
 }
 
 const columns = `id, user_id, channel, message, sealed, state, why, tries, due_at, expires_at, added_at`
@@ -102,9 +105,44 @@ func (o *Outbox) note(ctx context.Context, r row, s State, why string, due time.
 		if o.Keep {
 			sealed = r.sealed
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $2, why = $3, due_at = 0, sealed = $4
-			WHERE id = $1 AND (due_at = $5 OR $6)`, r.id, s, why, sealed, db.Micros(r.due), s == Delivered)
-		return err
+		err := db.One(tx.ExecContext(ctx, `UPDATE outbox SET state = $2, why = $3, due_at = 0, sealed = $4
+			WHERE id = $1 AND (due_at = $5 OR $6 AND state <> $2)`, r.id, s, why, sealed, db.Micros(r.due), s == Delivered))
+		if errors.Is(err, auth.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return o.tally(ctx, tx, r.hand, r.channel, s, 1)
+	})
+}
+
+// tally counts what is over.
+func (o *Outbox) tally(ctx context.Context, tx auth.Tx, hand int, c Channel, s State, n int) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO message_days (day, channel, result, shard, n) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (day, channel, result, shard) DO UPDATE SET n = message_days.n + excluded.n`, o.Clock().UTC().Format(time.DateOnly), c, s, hand, n)
+	return err
+}
+
+// A Day is what became of messages on one.
+type Day struct {
+	Day     time.Time // UTC
+	Channel Channel
+	Result  State // Delivered or Failed
+	N       int
+}
+
+// Days are the numbers from the day of a time on, the oldest first. A message counts on the day on which it was over.
+func (o *Outbox) Days(ctx context.Context, since time.Time) ([]Day, error) {
+	rows, err := o.DB.QueryContext(ctx, `SELECT day, channel, result, CAST(SUM(n) AS BIGINT) FROM message_days WHERE day >= $1
+		GROUP BY day, channel, result ORDER BY day, channel, result`, since.UTC().Format(time.DateOnly))
+	return db.Collect(rows, err, func(r *sql.Rows) (d Day, err error) {
+		var day string
+		if err := r.Scan(&day, &d.Channel, &d.Result, &d.N); err != nil {
+			return d, err
+		}
+		d.Day, err = time.Parse(time.DateOnly, day)
+		return d, err
 	})
 }
 
@@ -142,10 +180,20 @@ const kept = 30 * 24 * time.Hour
 func (o *Outbox) Sweep(ctx context.Context) error {
 	return o.DB.Tx(ctx, func(tx auth.Tx) error {
 		now := o.Clock()
-		_, err := tx.ExecContext(ctx, `UPDATE outbox SET state = $1, why = 'expired', due_at = 0, sealed = NULL
-			WHERE due_at > 0 AND expires_at < $2`, Failed, db.Micros(now.Add(-lease)))
+		rows, err := tx.QueryContext(ctx, `UPDATE outbox SET state = $1, why = 'expired', due_at = 0, sealed = NULL
+			WHERE due_at > 0 AND expires_at < $2 RETURNING channel`, Failed, db.Micros(now.Add(-lease)))
+		gone, err := db.Collect(rows, err, func(r *sql.Rows) (c Channel, err error) { return c, r.Scan(&c) })
 		if err != nil {
 			return err
+		}
+		lost := map[Channel]int{}
+		for _, c := range gone {
+			lost[c]++
+		}
+		for _, c := range slices.Sorted(maps.Keys(lost)) {
+			if err := o.tally(ctx, tx, hands, c, Failed, lost[c]); err != nil { // a shard that no hand has
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, `DELETE FROM outbox WHERE due_at = 0 AND added_at < $1`, db.Micros(now.Add(-kept)))
 		return err

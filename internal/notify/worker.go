@@ -32,13 +32,14 @@ func (o *Outbox) Run(ctx context.Context) {
 func (o *Outbox) run(ctx context.Context, c Channel) {
 	queue := make(chan row, batch)
 	var all sync.WaitGroup
-	for range hands {
+	for hand := range hands {
 		all.Go(func() {
 			for r := range queue {
 				if ctx.Err() != nil { // another node, or the next start, does not have to wait for the lease
 					o.give(r)
 					continue
 				}
+				r.hand = hand
 				o.carry(context.WithoutCancel(ctx), r)
 				if len(queue) == 0 {
 					o.hurry(c)
