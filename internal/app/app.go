@@ -15,6 +15,7 @@ import (
 
 	"sallyport/internal/account"
 	"sallyport/internal/admin/people"
+	"sallyport/internal/admin/overview"
 	"sallyport/internal/audit"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
@@ -74,6 +75,7 @@ var Schemas = []fs.FS{
 	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema, accesspass.Schema,
 	session.Schema, trust.Schema, directory.Schema,
 	signin.Schema, setup.Schema, notice.Schema, recovery.Schema,
+	overview.Schema,
 	ownSchema,
 }
 
@@ -121,6 +123,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	}
 	p.overviews()
 	p.journeys()
+	p.administration()
 	site, err := p.pages(log, metrics)
 	if err != nil {
 		return nil, err
@@ -136,6 +139,7 @@ func (a *App) Run(ctx context.Context) {
 	all.Go(func() { a.Sessions.Run(ctx) })
 	all.Go(func() { a.Trail.Run(ctx, a.log) })
 	all.Go(func() { a.Directory.Run(ctx, a.log) })
+	all.Go(func() { a.Trail.RunChecks(ctx, a.log) })
 	all.Go(func() { a.Outbox.Run(ctx) })
 	all.Go(func() { a.sweep(ctx) })
 	all.Wait()

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"sallyport/internal/account"
 	"sallyport/internal/admin/people"
 	"sallyport/internal/admin/texts"
+	"sallyport/internal/admin/events"
+	"sallyport/internal/admin/overview"
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
@@ -81,6 +84,9 @@ type parts struct {
 	recovery *recovery.Recovery
 	people   *people.People
 	texts    *texts.Templates
+
+	events   *events.Events
+	overview *overview.Overview
 }
 
 // services are what the factors stand on. Sessions are above them and they end sessions, so those come first.
@@ -162,6 +168,40 @@ func (p *parts) journeys() {
 	p.setup = setup.New(setup.Parts{DB: p.db, Users: p.users, Passwords: p.words, Trail: p.trail, Clock: p.clock})
 }
 
+// administration is what those see who look after others.
+func (p *parts) administration() {
+	p.events = events.New(events.Parts{DB: p.db, Trail: p.trail, Users: p.users, Groups: p.groups, People: byLogin{p.users},
+		Signs: web.Signs(append(p.roster.Second(), p.roster.First())...), Clock: p.clock})
+	p.overview = overview.New(overview.Parts{DB: p.db, Adoption: unknown{}, Messages: p.outbox, Factors: p.adoptable(), Password: p.words.Kind(), Clock: p.clock})
+	p.trail.Feed(p.overview)
+}
+
+// adoptable are the factors that can be somebody's strongest: their own, and no stand-in.
+func (p *parts) adoptable() (all []overview.Factor) {
+	for _, f := range p.roster.Second() {
+		if a, ok := f.(web.Prompter); ok && f.Kind() != accesspass.Kind && f.Kind() != backupcode.Kind {
+			all = append(all, overview.Factor{Kind: f.Kind(), Name: a.Prompt().Title})
+		}
+	}
+	return all
+}
+
+// unknown is what is known of adoption without a directory of the people.
+type unknown struct{}
+
+func (unknown) Adoption(context.Context, time.Time) ([]overview.Adopted, error) { return nil, nil }
+
+// byLogin finds people by their whole login.
+type byLogin struct{ users *user.Store }
+
+func (b byLogin) Matching(ctx context.Context, text string, within *auth.WorkgroupID, _ int) (people []auth.UserID, more bool, err error) {
+	u, err := b.users.Find(ctx, text)
+	if errors.Is(err, auth.ErrNotFound) || err == nil && within != nil && (*within == "" || u.Workgroup != *within) {
+		return nil, false, nil
+	}
+	return []auth.UserID{u.ID}, false, err
+}
+
 // pages are the routes of all parts behind their guards.
 func (p *parts) pages(log *slog.Logger, metrics prometheus.Registerer) (*web.Site, error) {
 	proxies, err := p.config.Proxies()
@@ -182,6 +222,7 @@ func (p *parts) pages(log *slog.Logger, metrics prometheus.Registerer) (*web.Sit
 		p.words.Routes(), p.passkeys.Routes(), p.apps.Routes(), p.mailed.Routes(), p.sheets.Routes(), p.passes.Routes(),
 		p.notices.Routes(), p.recovery.Routes(),
 		p.texts.Routes(), p.people.Routes(),
+		p.events.Routes(), p.overview.Routes(),
 	)
 }
 

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"time"
 
 	"sallyport/internal/auth"
@@ -44,6 +47,40 @@ func (s *Store) Find(ctx context.Context, login string) (auth.User, error) {
 // Get is the user with an id, or auth.ErrNotFound.
 func (s *Store) Get(ctx context.Context, from auth.Reader, id auth.UserID) (auth.User, error) {
 	return one(from.QueryRowContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.id = $1`, id))
+}
+
+// Some are those of some people who are still there.
+func (s *Store) Some(ctx context.Context, from auth.Reader, ids ...auth.UserID) (map[auth.UserID]auth.User, error) {
+	const page = 50 // in one text for any number
+	found := make(map[auth.UserID]auth.User, len(ids))
+	for some := range slices.Chunk(ids, page) {
+		args := make([]any, page)
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)]
+		}
+		rows, err := from.QueryContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.id IN (`+places(page)+`)`, args...)
+		_, err = db.Collect(rows, err, func(r *sql.Rows) (u auth.User, err error) {
+			err = r.Scan(Fields(&u)...)
+			found[u.ID] = u
+			return u, err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// places is "$1, $2" and so on.
+func places(n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	return b.String()
 }
 
 // Each calls f for every user in order of login. An error of f ends it.

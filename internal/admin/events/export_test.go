@@ -1,0 +1,93 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"testing"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/db/dbtest"
+	"sallyport/internal/user"
+	"sallyport/internal/visit"
+	"sallyport/internal/workgroup"
+)
+
+var schemas = []fs.FS{user.Schema, workgroup.Schema, audit.Schema}
+
+// measured counts what goes through it, and how much memory is in use meanwhile.
+type measured struct {
+	bytes, lines int
+	most         uint64
+}
+
+func (m *measured) Write(b []byte) (int, error) {
+	if m.bytes>>20 != (m.bytes+len(b))>>20 { // each MiB
+		runtime.GC()
+		var now runtime.MemStats
+		runtime.ReadMemStats(&now)
+		m.most = max(m.most, now.HeapAlloc)
+	}
+	for _, c := range b {
+		if c == '\n' {
+			m.lines++
+		}
+	}
+	m.bytes += len(b)
+	return len(b), nil
+}
+
+// A7: a file of any length takes the same memory, and has every event once.
+func TestAnExportTakesTheSameMemoryHoweverLong(t *testing.T) {
+	const n = 200_000
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		v := New(Parts{DB: d, Trail: audit.New(d, make([]byte, 32), time.Now), Users: user.NewStore(d), Groups: workgroup.NewStore(d), Clock: time.Now})
+		err := d.Tx(t.Context(), func(tx auth.Tx) error {
+			_, err := tx.ExecContext(t.Context(), `INSERT INTO events (id, kind, user_id, actor_id, face, request_id, address, browser, detail, at, mac, seal)
+				WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < `+fmt.Sprint(n)+`)
+				SELECT '0000' || CAST(1000000000 + i AS TEXT) || 'AAAAAAAAAAAAAAAA', 'session.started', 'u' || CAST(i % 100 AS TEXT), '', 'page', 'r', '192.0.2.7', 'Mozilla/5.0 (X11; Linux x86_64)', '{"factors":"password"}', i, $1, 1 FROM n`, make([]byte, 32))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: auth.User{ID: "chief", Role: auth.Admin}}})
+		for format, extra := range map[string]int{"csv": 1, "json": 0} {
+			file, err := v.export(ctx, Export{Format: format, Kind: "session.started"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			runtime.GC()
+			var before runtime.MemStats
+			runtime.ReadMemStats(&before)
+			m := &measured{}
+			if err := file.Write(ctx, m); err != nil {
+				t.Fatal(err)
+			}
+			if grown := int64(m.most) - int64(before.HeapAlloc); m.lines != n+extra || grown > 8<<20 {
+				t.Errorf("%s: %d lines of %d MiB took %d KiB", format, m.lines, m.bytes>>20, grown>>10)
+			}
+		}
+	})
+}
+
+// Whoever has gone away ends the work.
+func TestAnExportEndsWithItsReader(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t, schemas))
+	v := New(Parts{DB: d, Trail: audit.New(d, make([]byte, 32), time.Now), Users: user.NewStore(d), Clock: time.Now})
+	ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: auth.User{ID: "chief", Role: auth.Admin}}})
+	file, err := v.export(ctx, Export{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(ctx)
+	leave()
+	if err := file.Write(gone, io.Discard); err == nil {
+		t.Error("it went on")
+	}
+}
