@@ -37,18 +37,22 @@ func (s *search) args(one stream) []any {
 
 // order is that of the index of a stream.
 func (s *search) order(one stream) string {
-	by := ` ORDER BY id`
-	if one.driver == aboutOne {
-		by = ` ORDER BY at, id`
+	by := along[one.driver]
+	if by == nil {
+		by = []string{"id"}
 	}
-	if !s.newer {
-		by = strings.ReplaceAll(by+` DESC`, `at,`, `at DESC,`)
+	if s.newer {
+		return ` ORDER BY ` + strings.Join(by, ", ")
 	}
-	return by
+	return ` ORDER BY ` + strings.Join(by, " DESC, ") + ` DESC`
 }
 
 func (s *search) pass(ctx context.Context, one stream) ([]Entry, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT `+entry+` FROM events WHERE `+one.driver+passes+s.order(one)+` LIMIT $12`, append(s.args(one), s.n)...)
+	query := `SELECT ` + entry + ` FROM events WHERE ` + one.driver
+	if one.few { // PostgreSQL would rather walk along all ids until it has enough
+		query = `WITH few AS MATERIALIZED (SELECT * FROM events WHERE ` + one.driver + `) SELECT ` + entry + ` FROM few WHERE TRUE`
+	}
+	rows, err := s.db.QueryContext(ctx, query+passes+s.order(one)+` LIMIT $12`, append(s.args(one), s.n)...)
 	return db.Collect(rows, err, asEntry)
 }
 

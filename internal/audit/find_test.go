@@ -182,7 +182,7 @@ func TestALongSearchGoesOnWhereItStopped(t *testing.T) {
 				t.Fatal("it says nothing of having stopped")
 			}
 		}
-		if seen != 2 || rounds != 2 {
+		if seen != 2 || rounds != 3 {
 			t.Error(seen, "found in", rounds)
 		}
 	})

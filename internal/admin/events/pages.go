@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"embed"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -54,6 +55,8 @@ type (
 		Periods []web.Option `json:"-"`
 		Groups  []web.Option `json:"-"`
 		Fold    bool         `json:"-"` // no further filter is set
+
+		Wrong auth.InvalidError `json:"-"` // what cannot be looked for
 	}
 	Checked struct {
 		At       time.Time `json:"at,omitzero" doc:"when the record was checked last"`
@@ -72,6 +75,10 @@ func (in Listed) asked() Asked {
 func (v *Events) list(ctx context.Context, in Listed) (out Listing, err error) {
 	who := viewer(ctx)
 	f, some, err := v.filter(ctx, who, in.asked())
+	if errors.As(err, &out.Wrong) && visit.Of(ctx).Face == "page" { // the form to mend it stands on the page
+		out.Kinds, out.Periods = plain.Options(), periods
+		return out, v.surround(ctx, who, "", &out)
+	}
 	if err != nil {
 		return out, err
 	}
