@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/account"
-	"sallyport/internal/admin/people"
 	"sallyport/internal/admin/overview"
+	"sallyport/internal/admin/people"
 	"sallyport/internal/audit"
 	"sallyport/internal/config"
 	"sallyport/internal/db"
@@ -121,7 +121,6 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 	if err := p.stranded(ctx); err != nil {
 		return nil, err
 	}
-	p.overviews()
 	p.journeys()
 	p.administration()
 	site, err := p.pages(log, metrics)

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,10 +13,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/account"
-	"sallyport/internal/admin/people"
-	"sallyport/internal/admin/texts"
 	"sallyport/internal/admin/events"
 	"sallyport/internal/admin/overview"
+	"sallyport/internal/admin/people"
+	"sallyport/internal/admin/texts"
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
@@ -128,19 +127,6 @@ func (p *parts) factors(ctx context.Context, metrics prometheus.Registerer) (err
 	return nil
 }
 
-// services above the factors, which administrators see people by.
-func (p *parts) overviews() {
-	p.directory = directory.New(directory.Parts{
-		DB:       p.db,
-		Users:    p.users,
-		Roster:   p.roster,
-		Throttle: p.throttle,
-		Trail:    p.trail,
-		Clock:    p.clock,
-	})
-	p.trail.Feed(p.directory)
-}
-
 // journeys are what people do. Who watches the record hears of an event in this order.
 func (p *parts) journeys() {
 	p.trust = trust.New(trust.Parts{DB: p.db, Trail: p.trail, Roster: p.roster, Sites: p.sites, Clock: p.clock})
@@ -160,46 +146,7 @@ func (p *parts) journeys() {
 	p.settings = account.New(account.Parts{DB: p.db, Users: p.users, Roster: p.roster, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions,
 		Cards:  offered(p.passkeys, p.apps, p.mailed, p.sheets, p.words, p.sessions, p.trust),
 		Region: p.config.SMS.Country, Languages: p.outbox.Texts.Languages()})
-	p.people = people.New(people.Parts{DB: p.db, Users: p.users, Groups: p.groups, Roster: p.roster, Passwords: p.words, Contacts: p.mailed,
-		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Settings: p.settings, Recovery: p.recovery,
-		Mails: p.outbox.Has(notify.Email), Region: p.config.SMS.Country, Clock: p.clock})
-	p.texts = texts.New(texts.Parts{DB: p.db, Outbox: p.outbox, Users: p.users, Throttle: p.throttle, Trail: p.trail,
-		Countries: p.config.SMS.Countries, Clock: p.clock})
 	p.setup = setup.New(setup.Parts{DB: p.db, Users: p.users, Passwords: p.words, Trail: p.trail, Clock: p.clock})
-}
-
-// administration is what those see who look after others.
-func (p *parts) administration() {
-	p.events = events.New(events.Parts{DB: p.db, Trail: p.trail, Users: p.users, Groups: p.groups, People: byLogin{p.users},
-		Signs: web.Signs(append(p.roster.Second(), p.roster.First())...), Clock: p.clock})
-	p.overview = overview.New(overview.Parts{DB: p.db, Adoption: unknown{}, Messages: p.outbox, Factors: p.adoptable(), Password: p.words.Kind(), Clock: p.clock})
-	p.trail.Feed(p.overview)
-}
-
-// adoptable are the factors that can be somebody's strongest: their own, and no stand-in.
-func (p *parts) adoptable() (all []overview.Factor) {
-	for _, f := range p.roster.Second() {
-		if a, ok := f.(web.Prompter); ok && f.Kind() != accesspass.Kind && f.Kind() != backupcode.Kind {
-			all = append(all, overview.Factor{Kind: f.Kind(), Name: a.Prompt().Title})
-		}
-	}
-	return all
-}
-
-// unknown is what is known of adoption without a directory of the people.
-type unknown struct{}
-
-func (unknown) Adoption(context.Context, time.Time) ([]overview.Adopted, error) { return nil, nil }
-
-// byLogin finds people by their whole login.
-type byLogin struct{ users *user.Store }
-
-func (b byLogin) Matching(ctx context.Context, text string, within *auth.WorkgroupID, _ int) (people []auth.UserID, more bool, err error) {
-	u, err := b.users.Find(ctx, text)
-	if errors.Is(err, auth.ErrNotFound) || err == nil && within != nil && (*within == "" || u.Workgroup != *within) {
-		return nil, false, nil
-	}
-	return []auth.UserID{u.ID}, false, err
 }
 
 // pages are the routes of all parts behind their guards.
