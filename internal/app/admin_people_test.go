@@ -25,7 +25,7 @@ func (w *world) group(t tester, name string, l policy.Level) auth.WorkgroupID {
 	t.Helper()
 	id := auth.WorkgroupID(secret.NewID())
 	if err := w.DB.Tx(visitless, func(tx auth.Tx) error {
-		return w.Groups.Add(visitless, tx, workgroup.Workgroup{ID: id, Name: name, Level: l, Added: w.now()})
+		return w.Workgroups.Add(visitless, tx, workgroup.Workgroup{ID: id, Name: name, Level: l, Added: w.now()})
 	}); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -36,7 +36,7 @@ func (w *world) group(t tester, name string, l policy.Level) auth.WorkgroupID {
 func (w *world) becomes(t tester, u auth.User, r auth.Role, g auth.WorkgroupID) auth.User {
 	t.Helper()
 	err := w.DB.Tx(visitless, func(tx auth.Tx) error {
-		return errors.Join(w.Users.SetRole(visitless, tx, u.ID, r), w.Users.Move(visitless, tx, u.ID, g, w.now()))
+		return errors.Join(w.Users.SetRole(visitless, tx, u.ID, r), w.Users.Move(visitless, tx, u.ID, g, w.now()), w.Directory.Refresh(visitless, tx, u.ID))
 	})
 	if err != nil {
 		t.Fatalf("%v", err)

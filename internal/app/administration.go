@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/internal/admin/events"
+	"sallyport/internal/admin/groups"
 	"sallyport/internal/admin/overview"
 	"sallyport/internal/admin/people"
 	"sallyport/internal/admin/texts"
@@ -27,6 +28,7 @@ func (p *parts) administration() {
 		Trail:    p.trail,
 		Clock:    p.clock,
 	})
+	p.policies = groups.New(groups.Parts{DB: p.db, Users: p.users, Workgroups: p.groups, Roster: p.roster, People: p.directory, Trail: p.trail, Clock: p.clock})
 	p.people = people.New(people.Parts{DB: p.db, Users: p.users, Groups: p.groups, Roster: p.roster, Passwords: p.words, Contacts: p.mailed,
 		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Settings: p.settings, Recovery: p.recovery,
 		Mails: p.outbox.Has(notify.Email), Region: p.config.SMS.Country, Clock: p.clock})

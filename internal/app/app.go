@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sallyport/internal/account"
+	"sallyport/internal/admin/groups"
 	"sallyport/internal/admin/overview"
 	"sallyport/internal/admin/people"
 	"sallyport/internal/audit"
@@ -29,6 +30,7 @@ import (
 	"sallyport/internal/notice"
 	"sallyport/internal/notify"
 	"sallyport/internal/recovery"
+	"sallyport/internal/reminder"
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
@@ -43,22 +45,24 @@ import (
 
 // An App is the whole server with the parts the command line works with.
 type App struct {
-	Site      *web.Site
-	DB        *db.DB
-	Users     *user.Store
-	Passwords *password.Password
-	Roster    *roster.Roster
-	Sessions  *session.Store
-	Throttle  *throttle.Throttle
-	Trail     *audit.Trail
-	Setup     *setup.Setup
-	Outbox    *notify.Outbox
-	Settings  *account.Account
-	Recovery  *recovery.Recovery
-	Directory *directory.Directory
-	People    *people.People
-	Groups    *workgroup.Store
-	Config    config.Config
+	Site       *web.Site
+	DB         *db.DB
+	Users      *user.Store
+	Passwords  *password.Password
+	Roster     *roster.Roster
+	Sessions   *session.Store
+	Throttle   *throttle.Throttle
+	Trail      *audit.Trail
+	Setup      *setup.Setup
+	Outbox     *notify.Outbox
+	Settings   *account.Account
+	Recovery   *recovery.Recovery
+	Directory  *directory.Directory
+	People     *people.People
+	Groups     *groups.Groups
+	Workgroups *workgroup.Store
+	Reminders  *reminder.Reminders
+	Config     config.Config
 
 	log    *slog.Logger
 	sweeps []func(context.Context) error
@@ -74,7 +78,7 @@ var Schemas = []fs.FS{
 	user.Schema, workgroup.Schema, throttle.Schema, audit.Schema, notify.Schema,
 	password.Schema, totp.Schema, passkey.Schema, onetime.Schema, backupcode.Schema, accesspass.Schema,
 	session.Schema, trust.Schema, directory.Schema,
-	signin.Schema, setup.Schema, notice.Schema, recovery.Schema,
+	signin.Schema, setup.Schema, notice.Schema, recovery.Schema, reminder.Schema,
 	overview.Schema,
 	ownSchema,
 }
@@ -128,7 +132,7 @@ func New(ctx context.Context, c config.Config, clock func() time.Time, log *slog
 		return nil, err
 	}
 	return &App{Site: site, DB: d, Users: p.users, Passwords: p.words, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trail: p.trail,
-		Setup: p.setup, Outbox: p.outbox, Settings: p.settings, Recovery: p.recovery, Directory: p.directory, People: p.people, Groups: p.groups, Config: c, log: log, sweeps: p.sweeps()}, nil
+		Setup: p.setup, Outbox: p.outbox, Settings: p.settings, Recovery: p.recovery, Directory: p.directory, People: p.people, Groups: p.policies, Workgroups: p.groups, Reminders: p.reminder, Config: c, log: log, sweeps: p.sweeps()}, nil
 }
 
 // Run does what happens beside requests, until ctx ends.
@@ -140,6 +144,7 @@ func (a *App) Run(ctx context.Context) {
 	all.Go(func() { a.Directory.Run(ctx, a.log) })
 	all.Go(func() { a.Trail.RunChecks(ctx, a.log) })
 	all.Go(func() { a.Outbox.Run(ctx) })
+	all.Go(func() { a.Reminders.Run(ctx, a.log) })
 	all.Go(func() { a.sweep(ctx) })
 	all.Wait()
 }

@@ -14,9 +14,9 @@ var floors = map[string]int{
 	"auth": 0,
 	"db":   1, "secret": 1, "policy": 1, "visit": 1, "notify/mail": 1, "notify/mail/mailtest": 1, "notify/sms": 1, "notify/wording": 1, "web/chart": 1,
 	"db/dbtest": 2, "user": 2, "workgroup": 2, "roster": 2, "throttle": 2, "audit": 2, "web": 2, "config": 2, "notify": 2,
-	"factor/password": 3, "factor/totp": 3, "factor/passkey": 3, "factor/onetime": 3, "factor/backupcode": 3, "factor/accesspass": 3, "factor/factortest": 3, "factor/softkey": 3, "audit/plain": 3,
-	"session": 4, "trust": 4, "directory": 4,
-	"signin": 5, "stepup": 5, "account": 5, "setup": 5, "notice": 5, "recovery": 5, "admin/texts": 5, "admin/people": 5, "admin/events": 5, "admin/overview": 5,
+	"factor/password": 3, "factor/totp": 3, "factor/passkey": 3, "factor/onetime": 3, "factor/backupcode": 3, "factor/accesspass": 3, "factor/factortest": 3, "factor/softkey": 3, "audit/plain": 3, "directory": 3,
+	"session": 4, "trust": 4,
+	"signin": 5, "stepup": 5, "account": 5, "setup": 5, "notice": 5, "recovery": 5, "admin/texts": 5, "admin/people": 5, "admin/events": 5, "admin/overview": 5, "reminder": 5, "admin/groups": 5,
 	"app": 6,
 	"cli": 7,
 }

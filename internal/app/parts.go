@@ -14,6 +14,7 @@ import (
 
 	"sallyport/internal/account"
 	"sallyport/internal/admin/events"
+	"sallyport/internal/admin/groups"
 	"sallyport/internal/admin/overview"
 	"sallyport/internal/admin/people"
 	"sallyport/internal/admin/texts"
@@ -32,6 +33,7 @@ import (
 	"sallyport/internal/notify"
 	"sallyport/internal/policy"
 	"sallyport/internal/recovery"
+	"sallyport/internal/reminder"
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
 	"sallyport/internal/session"
@@ -82,8 +84,9 @@ type parts struct {
 	notices  *notice.Notices
 	recovery *recovery.Recovery
 	people   *people.People
+	policies *groups.Groups
+	reminder *reminder.Reminders
 	texts    *texts.Templates
-
 	events   *events.Events
 	overview *overview.Overview
 }
@@ -135,13 +138,15 @@ func (p *parts) journeys() {
 	p.notices = notice.New(notice.Parts{DB: p.db, Users: p.users, Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Roster: p.roster, Contacts: p.mailed,
 		Revoker: p.sessions, Recovery: p.recovery, Site: p.site.String(), Freeze: p.rules.Recovery, Clock: p.clock})
 	p.recovery.Addresses = p.notices // each asks the other
-	for _, w := range []auth.Watcher{p.trust, p.recovery, p.mailed, p.notices} {
+	p.reminder = reminder.New(reminder.Parts{DB: p.db, Users: p.users, Workgroups: p.groups, Roster: p.roster, Outbox: p.outbox, Sites: p.sites,
+		Site: p.site.String(), Name: p.config.Site.Name, Clock: p.clock})
+	for _, w := range []auth.Watcher{p.trust, p.recovery, p.mailed, p.notices, p.reminder} {
 		p.trail.Watch(w)
 	}
 	p.signIn = signin.New(signin.Parts{DB: p.db, Keys: p.keys, Users: p.users, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trust: p.trust,
 		Trail: p.trail, Sites: p.sites, Mailed: p.opening(), Forgot: p.recovery.Page(), Clock: p.clock,
 		Arrivals: []signin.Arriver{p.recovery, p.notices, p.passes}, // recovery first: it takes the person's row
-		Detours:  []signin.Detour{p.sheets, p.passkeys, p.trust}})
+		Detours:  []signin.Detour{p.sheets, p.reminder, p.passkeys, p.trust}})
 	p.stepUp = stepup.New(stepup.Parts{DB: p.db, Users: p.users, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trail: p.trail, Clock: p.clock})
 	p.settings = account.New(account.Parts{DB: p.db, Users: p.users, Roster: p.roster, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions,
 		Cards:  offered(p.passkeys, p.apps, p.mailed, p.sheets, p.words, p.sessions, p.trust),
@@ -168,7 +173,7 @@ func (p *parts) pages(log *slog.Logger, metrics prometheus.Registerer) (*web.Sit
 		p.setup.Routes(), p.signIn.Routes(), p.sessions.Routes(), p.trust.Routes(), p.stepUp.Routes(), p.settings.Routes(),
 		p.words.Routes(), p.passkeys.Routes(), p.apps.Routes(), p.mailed.Routes(), p.sheets.Routes(), p.passes.Routes(),
 		p.notices.Routes(), p.recovery.Routes(),
-		p.texts.Routes(), p.people.Routes(),
+		p.texts.Routes(), p.people.Routes(), p.policies.Routes(), p.reminder.Routes(),
 		p.events.Routes(), p.overview.Routes(),
 	)
 }
@@ -203,7 +208,7 @@ func (p *parts) sweeps() []func(context.Context) error {
 	return []func(context.Context) error{
 		p.sessions.Sweep, p.trust.Sweep, p.signIn.Sweep, p.throttle.Sweep, p.outbox.Sweep,
 		p.apps.Sweep, p.passkeys.Sweep, p.mailed.Sweep, p.passes.Sweep,
-		p.notices.Sweep, p.recovery.Sweep,
+		p.notices.Sweep, p.recovery.Sweep, p.reminder.Sweep,
 	}
 }
 
@@ -228,7 +233,7 @@ func (p *parts) stranded(ctx context.Context) error {
 	if err := p.passkeys.Stranded(ctx); err != nil {
 		return err
 	}
-	groups, err := p.groups.All(ctx, p.db)
+	all, err := p.groups.All(ctx, p.db)
 	if err != nil {
 		return err
 	}
@@ -236,7 +241,7 @@ func (p *parts) stranded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range append(groups, instance) {
+	for _, g := range append(all, instance) {
 		rules := p.rules.Under(instance.Level)
 		if g.ID != workgroup.Instance {
 			rules = rules.Under(g.Level)

@@ -199,10 +199,11 @@ func (a answer) String() string {
 
 func (a answer) field(name string) string { s, _ := a.fields[name].(string); return s }
 
-// leads is the address that a sign-in leads to in the end: past the page that offers to trust the browser (R1).
+// leads is the address that a sign-in leads to in the end: past the pages that offer to trust the browser (R1) and to set a
+// factor up in time.
 func (a answer) leads() string {
 	to := a.location + a.field("next")
-	if u, err := url.Parse(to); err == nil && u.Path == "/signin/done" {
+	if u, err := url.Parse(to); err == nil && (u.Path == "/signin/done" || u.Path == "/signin/due") {
 		return u.Query().Get("return_to")
 	}
 	return to

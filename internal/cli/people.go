@@ -65,7 +65,7 @@ func groupNamed(ctx context.Context, a *app.App, name string) (*auth.WorkgroupID
 	if name == "" {
 		return &none, nil
 	}
-	all, err := a.Groups.All(ctx, a.DB)
+	all, err := a.Workgroups.All(ctx, a.DB)
 	if err != nil {
 		return nil, err
 	}

@@ -210,13 +210,13 @@ func TestShapesAreWhatPolicyNeedsToKnow(t *testing.T) {
 		w.do(t, "dan", auth.UserDisabled, func(ctx context.Context, tx auth.Tx) error { return w.Users.Disable(ctx, tx, "dan") })
 		w.settle(t)
 		for group, want := range map[auth.WorkgroupID]int{"red": 3, "blue": 1, "": 4, "green": 0} {
-			all, err := w.Shapes(t.Context(), group)
+			all, err := w.Shapes(t.Context(), w.DB, group)
 			if err != nil {
 				t.Fatal(err)
 			}
 			n := 0
 			for _, s := range all {
-				some, err := w.Some(t.Context(), group, s, 2)
+				some, err := w.Some(t.Context(), w.DB, group, s, 2)
 				if err != nil || len(some) != min(2, s.N) {
 					t.Errorf("%+v: %v %v", s, some, err)
 				}

@@ -113,11 +113,11 @@ func kinds(text string) (kinds []auth.Kind) {
 }
 
 // Shapes are the people of a workgroup (empty: all) by what policy needs to know of them, without whom is kept out.
-func (d *Directory) Shapes(ctx context.Context, w auth.WorkgroupID) ([]Shape, error) {
-	return shapes(ctx, d.DB, w)
+func (d *Directory) Shapes(ctx context.Context, from auth.Reader, w auth.WorkgroupID) ([]Shape, error) {
+	return shapes(ctx, from, w)
 }
 
 // Some are a few people of a shape in a workgroup (empty: all), without whom is kept out.
-func (d *Directory) Some(ctx context.Context, w auth.WorkgroupID, s Shape, n int) ([]Person, error) {
-	return some(ctx, d.DB, w, s.text(), n)
+func (d *Directory) Some(ctx context.Context, from auth.Reader, w auth.WorkgroupID, s Shape, n int) ([]Person, error) {
+	return some(ctx, from, w, s.text(), n)
 }

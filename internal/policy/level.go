@@ -153,6 +153,17 @@ func (f Facts) due() (due time.Time, begun bool) {
 	return due, begun
 }
 
+// AskedBy is the level that requires a second step of somebody, by its name; empty: an administrator does, for them alone.
+func AskedBy(f Facts) string {
+	if f.User.Method != auth.AnyMethod {
+		return ""
+	}
+	if f.Rules.Source.MFA == "" {
+		return Configured
+	}
+	return f.Rules.Source.MFA
+}
+
 // Due is until when somebody may go on without a factor that is required of them; zero: nothing is, or they have one.
 func Due(f Facts) time.Time {
 	if MFAOf(f) != Required || len(f.usable()) > 0 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
@@ -124,6 +125,7 @@ type (
 		State   string       `json:"state" enum:"enrolment"`
 		Factors []auth.Offer `json:"factors"`
 		Login   string       `json:"login"`
+		AskedBy string       `json:"asked_by,omitempty" doc:"the level that requires it; empty: an administrator does, for them alone"`
 		Ways    []Way        `json:"-"`
 	}
 	// A Way is a factor in a list to choose from.
@@ -272,11 +274,20 @@ func (s *SignIn) choices(ctx context.Context, _ web.None) (Choices, error) {
 	if err != nil {
 		return Choices{}, err
 	}
-	out := Choices{State: "enrolment", Factors: s.enrollable(u, rules), Login: u.Login}
+	out := Choices{State: "enrolment", Factors: s.enrollable(u, rules), Login: u.Login, AskedBy: policy.AskedBy(policy.Facts{Rules: rules, User: u})}
 	for _, e := range s.enrollers(u, rules) {
 		out.Ways = append(out.Ways, Way{e.Kind(), e.Prompt()})
 	}
 	return out, nil
+}
+
+// Group is the workgroup that asks, by its name; empty: another level does.
+func (c Choices) Group() string {
+	name, ok := strings.CutPrefix(c.AskedBy, "workgroup ")
+	if !ok {
+		return ""
+	}
+	return name
 }
 
 func (s *SignIn) leave(ctx context.Context, _ web.None) (Left, error) {

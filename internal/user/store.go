@@ -216,6 +216,18 @@ func (s *Store) Admins(ctx context.Context, from auth.Reader) ([]auth.User, erro
 	return db.Collect(rows, err, func(r *sql.Rows) (u auth.User, err error) { return u, r.Scan(Fields(&u)...) })
 }
 
+// AnyIn says whether there is anybody in a workgroup.
+func (s *Store) AnyIn(ctx context.Context, from auth.Reader, w auth.WorkgroupID) (bool, error) {
+	return exists(from.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE workgroup_id = $1 AND workgroup_id <> '')`, w))
+}
+
+// Stewards lists who looks after a workgroup.
+func (s *Store) Stewards(ctx context.Context, from auth.Reader, w auth.WorkgroupID) ([]auth.User, error) {
+	rows, err := from.QueryContext(ctx, `SELECT `+Columns+` FROM users u WHERE u.role = $1 AND u.role <> 'member' AND u.workgroup_id = $2 AND NOT u.disabled ORDER BY u.login_key`,
+		auth.WorkgroupAdmin, w)
+	return db.Collect(rows, err, func(r *sql.Rows) (u auth.User, err error) { return u, r.Scan(Fields(&u)...) })
+}
+
 // BeginGrace notes until when a person may go on without a required factor, once.
 func (s *Store) BeginGrace(ctx context.Context, tx auth.Tx, id auth.UserID, due time.Time) error {
 	return s.change(ctx, tx, id, `UPDATE users SET mfa_due_at = CASE WHEN mfa_due_at = 0 THEN CAST($2 AS BIGINT) ELSE mfa_due_at END WHERE id = $1`, db.Micros(due))

@@ -78,6 +78,8 @@ var messages = []message{
 		when: "Somebody reported their second step as lost. It goes to all their addresses and numbers."},
 	{name: "notice-recovery-ended", account: "agent.name",
 		when: "Somebody said that their second step is not lost after all."},
+	{name: "enrol-by", tags: []string{"until", "workgroup"}, own: true,
+		when: "A second step is required of somebody by a date, and they have none."},
 	{name: "test", own: true, phone: true,
 		when: "An administrator tries whether messages arrive."},
 }
@@ -125,7 +127,7 @@ func Sample(message string) Facts {
 		Tags: map[string]string{
 			"agent.name": "Maya Lind", "agent.email": "maya@example.com", "agent.workphone": "+46 70 555 12 34", "to": "maya@example.com",
 			"code": "K7MQ-3XTP", "browser": "Chrome on macOS", "address": "203.0.113.24",
-			"name": "MacBook Pro", "old": "Key 1", "new": "MacBook Pro", "other.name": "Tom Berg", "left": "3",
+			"name": "MacBook Pro", "old": "Key 1", "new": "MacBook Pro", "other.name": "Tom Berg", "left": "3", "workgroup": "Field sales",
 		},
 		At: at, Until: at.Add(10 * time.Minute), Kind: "passkey",
 	}
@@ -148,6 +150,9 @@ func Sample(message string) Facts {
 		return f
 	case "reset-link":
 		f.Until, f.Link = at.AddDate(0, 0, 3), "https://id.example.com/pass?token=7KQM-3XTP-04VZ-H9WD"
+		return f
+	case "enrol-by":
+		f.Until, f.Link = at.AddDate(0, 0, 7), "https://id.example.com/account/security"
 		return f
 	case "notice-recovery-begun":
 		f.Until = at.AddDate(0, 0, 3)
