@@ -20,8 +20,8 @@ import (
 	"sallyport/internal/workgroup"
 )
 
-// group is a workgroup with rules of its own.
-func (w *world) group(t tester, name string, l policy.Level) auth.WorkgroupID {
+// groupUnder is a workgroup with rules of its own.
+func (w *world) groupUnder(t tester, name string, l policy.Level) auth.WorkgroupID {
 	t.Helper()
 	id := auth.WorkgroupID(secret.NewID())
 	if err := w.DB.Tx(visitless, func(tx auth.Tx) error {
@@ -107,7 +107,7 @@ var adminActs = []adminAct{
 // support resets and does no more. What is done stands in the record with who did it; what is refused leaves nothing.
 func TestWhoMayDoWhatToWhom(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		sales, desk := w.group(t, "Field sales", policy.Level{}), w.group(t, "Desk", policy.Level{})
+		sales, desk := w.groupUnder(t, "Field sales", policy.Level{}), w.groupUnder(t, "Desk", policy.Level{})
 		for _, role := range auth.Roles {
 			actor, b := w.staff(t, strings.ReplaceAll(string(role), " ", "")+"@example.com", role, sales)
 			for _, act := range adminActs {
@@ -174,7 +174,7 @@ func TestNobodyGivesMoreThanTheyHave(t *testing.T) {
 	for _, role := range []auth.Role{auth.Owner, auth.Admin} {
 		actor, b := w.staff(t, string(role)+"@example.com", role, "")
 		for _, to := range auth.Roles {
-			u := w.target(t, auth.Member, w.group(t, string(role)+" "+string(to), policy.Level{}))
+			u := w.target(t, auth.Member, w.groupUnder(t, string(role)+" "+string(to), policy.Level{}))
 			a := b.api("POST", "/admin/users/"+string(u.ID), fieldsOf(u, "role", string(to))...)
 			if got := w.find(t, u.Login).Role; (got == to) != role.Reaches(to) || (a.status < 400) != role.Reaches(to) {
 				t.Errorf("%s makes a member %s: %v", role, to, a)
@@ -255,7 +255,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 // A5: what was true when the page was opened does not count: both rows are read anew in the act.
 func TestAnOpenPageDoesNothingAfterADemotion(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		sales, desk := w.group(t, "Field sales", policy.Level{}), w.group(t, "Desk", policy.Level{})
+		sales, desk := w.groupUnder(t, "Field sales", policy.Level{}), w.groupUnder(t, "Desk", policy.Level{})
 		admin, _ := w.staff(t, "admin@example.com", auth.Admin, sales)
 		u := w.target(t, auth.Member, sales)
 		name := "Another"
@@ -317,7 +317,7 @@ func TestAMethodNeedsItsField(t *testing.T) {
 		w.withCodes(t, "proved@example.com", bobPhone, "sms")
 		other := w.target(t, auth.Member, "")
 		w.contact(t, other, "shared@example.org", "+46701740607")
-		closed := w.group(t, "Keys alone", policy.Level{Factors: []auth.Kind{"passkey"}})
+		closed := w.groupUnder(t, "Keys alone", policy.Level{Factors: []auth.Kind{"passkey"}})
 		for name, c := range map[string]struct {
 			fields []string
 			at     string
@@ -459,7 +459,7 @@ func TestWithoutMailAnInvitationIsHandedOver(t *testing.T) {
 func TestNobodyIsMovedToWhereTheyAreLockedOut(t *testing.T) {
 	w := inSQLite(t, coded)
 	_, b := w.staff(t, "admin@example.com", auth.Admin, "")
-	byText := w.group(t, "By text", policy.Level{MFA: policy.Required, Factors: []auth.Kind{"sms"}})
+	byText := w.groupUnder(t, "By text", policy.Level{MFA: policy.Required, Factors: []auth.Kind{"sms"}})
 	u := w.target(t, auth.Member, "")
 	at := "/admin/users/" + string(u.ID)
 	if a := b.api("POST", at, fieldsOf(u, "workgroup", string(byText))...); a.status != 422 || !strings.Contains(a.body, "lock this person out") {
@@ -574,7 +574,7 @@ func TestExplainSaysWhatASignInAsks(t *testing.T) {
 				trusting = false
 			}
 		}
-		w.becomes(t, u, auth.Member, w.group(t, fmt.Sprintf("group %d", n), level))
+		w.becomes(t, u, auth.Member, w.groupUnder(t, fmt.Sprintf("group %d", n), level))
 		if m := rapid.SampledFrom([]auth.Method{"", "", auth.ByEmail, auth.MustHaveOne}).Draw(t, "method"); m != "" {
 			w.requires(t, u.ID, m)
 			trusting = false // R4

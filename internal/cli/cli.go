@@ -21,16 +21,17 @@ import (
 
 // commands are what `sallyport` can do.
 type commands struct {
-	Dev      devCommand      `cmd:"" help:"Run on this machine, with nothing to configure."`
-	Serve    serveCommand    `cmd:"" help:"Run in production."`
-	User     userCommands    `cmd:"" help:"Add, list and help people."`
-	Explain  explainCommand  `cmd:"" help:"Say what somebody’s sign-in would ask for, and why."`
-	Routes   routesCommand   `cmd:"" help:"List every route with its guard."`
-	Keys     keysCommands    `cmd:"" help:"Keep the key ring."`
-	Messages messageCommands `cmd:"" help:"Look at mail and SMS, and try them."`
-	Audit    auditCommands   `cmd:"" help:"Check the record of events."`
-	Check    checkCommand    `cmd:"" help:"Check configuration and database."`
-	Version  versionCommand  `cmd:"" help:"Say which version this is."`
+	Dev       devCommand        `cmd:"" help:"Run on this machine, with nothing to configure."`
+	Serve     serveCommand      `cmd:"" help:"Run in production."`
+	User      userCommands      `cmd:"" help:"Add, list and help people."`
+	Workgroup workgroupCommands `cmd:"" help:"Workgroups, and what they and the instance ask of people."`
+	Explain   explainCommand    `cmd:"" help:"Say what somebody’s sign-in would ask for, and why."`
+	Routes    routesCommand     `cmd:"" help:"List every route with its guard."`
+	Keys      keysCommands      `cmd:"" help:"Keep the key ring."`
+	Messages  messageCommands   `cmd:"" help:"Look at mail and SMS, and try them."`
+	Audit     auditCommands     `cmd:"" help:"Check the record of events."`
+	Check     checkCommand      `cmd:"" help:"Check configuration and database."`
+	Version   versionCommand    `cmd:"" help:"Say which version this is."`
 }
 
 // place is where the data of a command is.
