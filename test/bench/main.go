@@ -39,6 +39,7 @@ var groups = []struct {
 	{"start", "start-up and idle memory", starts},
 	{"people", "lists of very many people against rows by their key", listed},
 	{"growth", "1 000 users against 200 000", growth},
+	{"enforce", "a second step required of a large workgroup", enforcement},
 }
 
 // A bench is one run of the driver.
