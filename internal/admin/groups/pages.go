@@ -335,7 +335,7 @@ func (g *Groups) view(ctx context.Context, id auth.WorkgroupID, o *Options) (Vie
 // fixed is what the file says, which nothing on a page opens.
 func (g *Groups) fixed() []Fixed {
 	r := g.Roster.Rules()
-	factors, grace := "", "none"
+	factors, grace := "", "None"
 	for i, k := range r.Factors {
 		if i > 0 {
 			factors += ", "
