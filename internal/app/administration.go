@@ -34,6 +34,7 @@ func (p *parts) administration() {
 		Mails: p.outbox.Has(notify.Email), Region: p.config.SMS.Country, Clock: p.clock})
 	p.texts = texts.New(texts.Parts{DB: p.db, Outbox: p.outbox, Users: p.users, Throttle: p.throttle, Trail: p.trail,
 		Countries: p.config.SMS.Countries, Clock: p.clock})
+	p.everyone = people.NewUsers(p.people, p.directory)
 	p.events = events.New(events.Parts{DB: p.db, Trail: p.trail, Users: p.users, Groups: p.groups, People: matching{p.directory},
 		Signs: web.Signs(append(p.roster.Second(), p.roster.First())...), Clock: p.clock})
 	p.overview = overview.New(overview.Parts{DB: p.db, Adoption: adoption{p.directory}, Messages: p.outbox, Factors: p.adoptable(), Password: p.words.Kind(), Clock: p.clock})

@@ -86,6 +86,7 @@ type parts struct {
 	people   *people.People
 	policies *groups.Groups
 	reminder *reminder.Reminders
+	everyone *people.Users
 	texts    *texts.Templates
 	events   *events.Events
 	overview *overview.Overview
@@ -173,8 +174,8 @@ func (p *parts) pages(log *slog.Logger, metrics prometheus.Registerer) (*web.Sit
 		p.setup.Routes(), p.signIn.Routes(), p.sessions.Routes(), p.trust.Routes(), p.stepUp.Routes(), p.settings.Routes(),
 		p.words.Routes(), p.passkeys.Routes(), p.apps.Routes(), p.mailed.Routes(), p.sheets.Routes(), p.passes.Routes(),
 		p.notices.Routes(), p.recovery.Routes(),
-		p.texts.Routes(), p.people.Routes(), p.policies.Routes(), p.reminder.Routes(),
-		p.events.Routes(), p.overview.Routes(),
+		p.reminder.Routes(),
+		p.overview.Routes(), p.people.Routes(), p.everyone.Routes(), p.policies.Routes(), p.events.Routes(), p.texts.Routes(),
 	)
 }
 

@@ -276,6 +276,7 @@ var harmless = map[string]string{
 	"POST /account/mfa/enable":           "more is asked for then, and where it is on already nothing happens",
 	"POST /account/totp/{id}/name":       "a name",
 	"POST /account/passkeys/{id}/name":   "a name",
+	"POST /admin/users/bulk/preview":     "it says what would happen, and takes it back",
 	"DELETE /session":                    "less is open then",
 	"DELETE /account/sessions":           "less is open then",
 	"DELETE /account/sessions/{id}":      "less is open then",

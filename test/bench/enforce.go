@@ -148,5 +148,5 @@ func gather(ctx context.Context, a *app.App) error {
 		_, err := tx.ExecContext(ctx, `UPDATE users SET workgroup_id = $1, joined_at = 1`, group)
 		return err
 	})
-	return errors.Join(err, a.People.CatchUp(ctx), a.People.Mend(ctx))
+	return errors.Join(err, a.Directory.CatchUp(ctx), a.Directory.Mend(ctx))
 }
