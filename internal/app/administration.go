@@ -30,11 +30,11 @@ func (p *parts) administration() {
 	})
 	p.policies = groups.New(groups.Parts{DB: p.db, Users: p.users, Workgroups: p.groups, Roster: p.roster, People: p.directory, Trail: p.trail, Clock: p.clock})
 	p.people = people.New(people.Parts{DB: p.db, Users: p.users, Groups: p.groups, Roster: p.roster, Passwords: p.words, Contacts: p.mailed,
-		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Settings: p.settings, Recovery: p.recovery,
+		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Directory: p.directory, Settings: p.settings, Recovery: p.recovery,
 		Mails: p.outbox.Has(notify.Email), Region: p.config.SMS.Country, Clock: p.clock})
 	p.texts = texts.New(texts.Parts{DB: p.db, Outbox: p.outbox, Users: p.users, Throttle: p.throttle, Trail: p.trail,
 		Countries: p.config.SMS.Countries, Clock: p.clock})
-	p.everyone = people.NewUsers(p.people, p.directory)
+	p.everyone = people.NewUsers(p.people)
 	p.events = events.New(events.Parts{DB: p.db, Trail: p.trail, Users: p.users, Groups: p.groups, People: matching{p.directory},
 		Signs: web.Signs(append(p.roster.Second(), p.roster.First())...), Clock: p.clock})
 	p.overview = overview.New(overview.Parts{DB: p.db, Adoption: adoption{p.directory}, Messages: p.outbox, Factors: p.adoptable(), Password: p.words.Kind(), Clock: p.clock})

@@ -20,7 +20,7 @@ import (
 	"sallyport/internal/secret"
 )
 
-const thePassword = annsPassword
+const thePassword = "correct horse battery" // annsPassword, untyped
 
 func (w *world) become(t tester, u auth.UserID, role auth.Role, in auth.WorkgroupID) {
 	t.Helper()

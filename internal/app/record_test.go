@@ -115,6 +115,7 @@ func TestTheRecordOfAWorkgroupIsItsOwn(t *testing.T) {
 				t.Errorf("nora asks for %s: %v", by, a)
 			}
 		}
+		w.looked(t)
 		if a := s.browsers["nora"].api("GET", "/admin/events?q="+ned.Login); !strings.Contains(a.body, "of ned") {
 			t.Error("of her own: ", a)
 		}

@@ -293,6 +293,8 @@ var harmless = map[string]string{
 	"POST /stepup/sms":                   "it is the proof",
 	"POST /stepup/sms/send":              "it asks for the proof",
 
+	"POST /admin/workgroups/{id}/preview":            "it says what would happen, and stores nothing",
+	"POST /admin/policy/preview":                     "so does this",
 	"POST /admin/messages/{language}/{name}/preview": "it shows what was typed and stores nothing",
 }
 

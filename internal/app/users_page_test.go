@@ -28,10 +28,10 @@ func (w *world) hall(t *testing.T) *hall {
 	t.Helper()
 	h := &hall{w, auth.WorkgroupID(secret.NewID()), auth.WorkgroupID(secret.NewID()), map[string]auth.UserID{}}
 	h.do(t, func(tx auth.Tx) error {
-		if err := w.Groups.Add(visitless, tx, workgroup.Workgroup{ID: h.north, Name: "North", Added: w.now()}); err != nil {
+		if err := w.Workgroups.Add(visitless, tx, workgroup.Workgroup{ID: h.north, Name: "North", Added: w.now()}); err != nil {
 			return err
 		}
-		return w.Groups.Add(visitless, tx, workgroup.Workgroup{ID: h.south, Name: "South", Added: w.now()})
+		return w.Workgroups.Add(visitless, tx, workgroup.Workgroup{ID: h.south, Name: "South", Added: w.now()})
 	})
 	for _, p := range []struct {
 		name, phone string

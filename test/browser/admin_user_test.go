@@ -27,7 +27,7 @@ func invited(t *testing.T, s *harness.Server, to string) string {
 func (b *tab) choose(label, entry string) {
 	b.Helper()
 	b.until(label+": "+entry, `
-		const s = labelled(a), o = s && [...s.options].find((o) => o.text === b);
+		const s = labelled(a), o = s && [...s.options].find((o) => o.text.startsWith(b));
 		if (!o) return false;
 		s.value = o.value;
 		s.dispatchEvent(new Event('change', {bubbles: true}));

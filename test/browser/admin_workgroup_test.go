@@ -7,13 +7,6 @@ import (
 	"sallyport/test/harness"
 )
 
-// choose picks an entry of a select.
-func (b *tab) choose(label, option string) {
-	b.Helper()
-	b.until("the choice "+option+" of "+label, `const s = labelled(a); const o = s && [...s.options].find((o) => o.text.startsWith(b)); if (!o) return false;
-		s.value = o.value; s.dispatchEvent(new Event('change', {bubbles: true})); return true`, label, option)
-}
-
 // saveOptions looks at what they do, saves, and proves who it is if that is asked for.
 func (b *tab) saveOptions(says ...string) {
 	b.Helper()

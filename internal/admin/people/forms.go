@@ -35,7 +35,7 @@ type (
 
 // save is the form of a page. Whoever saves what somebody else changed meanwhile is told, rather than undoing it unawares.
 func (p *People) save(ctx context.Context, in Saved) (web.None, error) {
-	return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error {
+	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error {
 		_, u, err := p.may(ctx, tx, a, in.ID, auth.WorkgroupAdmin)
 		if err != nil {
 			return err
@@ -71,21 +71,24 @@ func (p *People) add(ctx context.Context, in NewPerson) (out Invited, err error)
 		return out, auth.InvalidError{Field: "password", Why: "must be invitation or none"}
 	}
 	c := Fields{in.Name, in.Email, in.Phone, in.Role, in.Workgroup, in.MFA}.change()
-	err = p.tx(ctx, func(tx auth.Tx, a Actor) error {
+	err = p.tx(ctx, "", func(tx auth.Tx, a Actor) error {
 		u, err := p.Add(ctx, tx, a, c)
 		out = Invited{ID: u.ID, Name: u.Name}
-		if err != nil || in.Password == none {
+		if err == nil && in.Password != none {
+			var i auth.Invitation
+			i, err = p.Invite(ctx, tx, a, u.ID)
+			out.invite(i)
+		}
+		if err != nil {
 			return err
 		}
-		i, err := p.Invite(ctx, tx, a, u.ID)
-		out.invite(i)
-		return err
+		return p.Directory.Refresh(ctx, tx, u.ID)
 	})
 	return out, err
 }
 
 func (p *People) invite(ctx context.Context, in Which) (out Invited, err error) {
-	err = p.tx(ctx, func(tx auth.Tx, a Actor) error {
+	err = p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error {
 		i, err := p.Invite(ctx, tx, a, in.ID)
 		if err != nil {
 			return err
@@ -103,7 +106,7 @@ func (o *Invited) invite(i auth.Invitation) {
 }
 
 func (p *People) reset(ctx context.Context, in Why) (out Given, err error) {
-	err = p.tx(ctx, func(tx auth.Tx, a Actor) error {
+	err = p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error {
 		issued, err := p.ResetMFA(ctx, tx, a, in.ID, in.Reason)
 		if err != nil {
 			return err
@@ -119,7 +122,7 @@ func (p *People) reset(ctx context.Context, in Why) (out Given, err error) {
 }
 
 func (p *People) pass(ctx context.Context, in PassFor) (out Given, err error) {
-	err = p.tx(ctx, func(tx auth.Tx, a Actor) error {
+	err = p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error {
 		pass, err := p.GivePass(ctx, tx, a, in.ID, strings.TrimSpace(in.Reason), time.Duration(in.Minutes)*time.Minute)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/directory"
 	"sallyport/internal/factor/accesspass"
 	"sallyport/internal/factor/onetime"
 	"sallyport/internal/factor/password"
@@ -47,6 +48,7 @@ type Parts struct {
 	Trust     *trust.Trust
 	Trail     *audit.Trail
 	Revoker   auth.Revoker
+	Directory *directory.Directory
 	Settings  Settings
 	Recovery  Recovery
 	Mails     bool   // there is mail, so that links go by it

@@ -158,15 +158,20 @@ type (
 )
 
 // tx is one act in a transaction of its own.
-func (p *People) tx(ctx context.Context, do func(auth.Tx, Actor) error) error {
+func (p *People) tx(ctx context.Context, id auth.UserID, do func(auth.Tx, Actor) error) error {
 	a := Acting(ctx)
-	return p.DB.Tx(ctx, func(tx auth.Tx) error { return do(tx, a) })
+	return p.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := do(tx, a); err != nil {
+			return err
+		}
+		return p.Directory.Refresh(ctx, tx, id) // last, so that the list says it at once
+	})
 }
 
 // each makes a handler of an act that needs nothing but whom.
 func (p *People) each(do func(context.Context, auth.Tx, Actor, auth.UserID) error) func(context.Context, Which) (web.None, error) {
 	return func(ctx context.Context, in Which) (web.None, error) {
-		return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error { return do(ctx, tx, a, in.ID) })
+		return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error { return do(ctx, tx, a, in.ID) })
 	}
 }
 
@@ -210,15 +215,15 @@ func (f Fields) change() Change {
 }
 
 func (p *People) endSession(ctx context.Context, in OneSession) (web.None, error) {
-	return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error { return p.EndSession(ctx, tx, a, in.ID, in.Session) })
+	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error { return p.EndSession(ctx, tx, a, in.ID, in.Session) })
 }
 
 func (p *People) forget(ctx context.Context, in OneBrowser) (web.None, error) {
-	return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error { return p.Forget(ctx, tx, a, in.ID, in.Browser) })
+	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error { return p.Forget(ctx, tx, a, in.ID, in.Browser) })
 }
 
 func (p *People) unlock(ctx context.Context, in Why) (web.None, error) {
-	return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error { return p.Unfreeze(ctx, tx, a, in.ID, in.Reason) })
+	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error { return p.Unfreeze(ctx, tx, a, in.ID, in.Reason) })
 }
 
 func (p *People) beforeRemoval(ctx context.Context, in OneFactor) (out Removal, err error) {
@@ -235,12 +240,12 @@ func (p *People) beforeRemoval(ctx context.Context, in OneFactor) (out Removal, 
 }
 
 func (p *People) removeFactor(ctx context.Context, in OneFactor) (web.None, error) {
-	return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error { return p.RemoveFactor(ctx, tx, a, in.ID, in.Kind, in.Factor) })
+	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error { return p.RemoveFactor(ctx, tx, a, in.ID, in.Kind, in.Factor) })
 }
 
 // remove wants the login typed, so that nobody deletes the one who stands beside in a list.
 func (p *People) remove(ctx context.Context, in Typed) (web.None, error) {
-	return web.None{}, p.tx(ctx, func(tx auth.Tx, a Actor) error {
+	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error {
 		u, err := p.others(ctx, tx, a, in.ID, auth.WorkgroupAdmin)
 		if err == nil && user.Key(in.Email) != user.Key(u.Login) {
 			err = auth.InvalidError{Field: "email", Why: "is not the email that this person signs in with"}

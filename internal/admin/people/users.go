@@ -18,11 +18,10 @@ import (
 // same function as on their own page, so this page lets nobody do more than that one.
 type Users struct {
 	*People
-	Directory *directory.Directory
 }
 
-// NewUsers makes the page from the acts on one person and from who there is.
-func NewUsers(p *People, d *directory.Directory) *Users { return &Users{p, d} }
+// NewUsers makes the page from the acts on one person.
+func NewUsers(p *People) *Users { return &Users{p} }
 
 const bulk = list + "/bulk"
 
