@@ -30,10 +30,10 @@ func TestAnAdministratorSetsAMethod(t *testing.T) {
 			{"user contact " + anna + " --language tlh", 1, "there are no messages in"},
 			{"user contact " + anna + " --language de --phone " + number, 0, "contact stored"},
 			{"user contact " + berta + " --phone " + number, 0, "contact stored"},
-			{"user mfa " + anna + " sms", 1, "somebody else has the same work phone"},
+			{"user mfa " + anna + " sms", 1, "is somebody else’s too"},
 			{"user contact " + berta + " --phone=", 0, "contact stored"},
 			{"user mfa " + anna + " sms", 0, "second step: sms"},
-			{"user contact " + anna + " --phone=", 1, "the number is needed"},
+			{"user contact " + anna + " --phone=", 1, "is needed: MFA is set to SMS"},
 			{"user unfreeze " + anna, 2, "--reason"},
 			{"user unfreeze " + anna + " --reason asked", 0, ""},
 		} {

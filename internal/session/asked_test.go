@@ -101,6 +101,16 @@ func TestWhatIsAskedAtOnceEndsSessionsThatShowLess(t *testing.T) {
 				}
 				n.wait(time.Minute)
 				n.lives(t, "who signs in afterwards has been asked", n.start(t, "ann", ""))
+				if err := n.db.Tx(t.Context(), func(tx auth.Tx) error {
+					return groups.SetLevel(t.Context(), tx, c.at, policy.Level{})
+				}); err != nil {
+					t.Fatal(err)
+				}
+				for who, token := range has {
+					if !c.lives[who] {
+						n.isOver(t, who+", once less is asked", token)
+					}
+				}
 			})
 		})
 	}

@@ -54,7 +54,10 @@ func (s *Store) load(ctx context.Context, key digest, now time.Time) (*entry, er
 	if db.Time(seen).Before(last) || !now.Before(e.session.Expires) {
 		return nil, auth.ErrNotSignedIn
 	}
-	if err := s.asked(ctx, e.session); err != nil {
+	if err := s.asked(ctx, e.session); errors.Is(err, auth.ErrNotSignedIn) {
+		// It is over, and does not come back once less is asked.
+		return nil, errors.Join(err, s.db.Tx(ctx, func(tx auth.Tx) error { return s.remove(ctx, tx, key) }))
+	} else if err != nil {
 		return nil, err
 	}
 	e.reload = now.Add(reload)

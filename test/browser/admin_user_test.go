@@ -118,7 +118,7 @@ func (b *tab) lookAfter() (at string) {
 	b.choose("Role", "Support")
 	b.follow("Save changes")
 	b.title("Nora Berg")
-	b.see("Role changed from member to support")
+	b.see("Role changed", "from member to support")
 	b.inspect("support")
 	b.press("Temporary access pass")
 	b.title("Access pass for Nora Berg")

@@ -90,6 +90,7 @@ func TestAWorkgroupIsAskedForMore(t *testing.T) {
 			admin.tick("Enable 2 Factor Login", false)
 			admin.saveOptions("signs in with the password alone")
 			tom.visit("/account/security")
+			tom.signIn(password)  // what was refused is over for good
 			tom.title("Security") // their own setting is back
 			tom.signOut()
 

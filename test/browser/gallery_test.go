@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -23,6 +25,12 @@ func TestEveryPageInEveryLook(t *testing.T) {
 		b = open(t, s.URL, desk, "") // without the passkey, which would answer by itself
 		b.picturesOfSecondSteps(app)
 		b.picturesOfMessages(s)
+	})
+	t.Run("who looks after others", func(t *testing.T) {
+		t.Parallel()
+		s := harness.Start(t, harness.Options{Env: append(outbox, "SALLYPORT_POLICY_FACTORS=passkey,totp,sms,email,backupcode", "SALLYPORT_PASSKEYS_OFFER=false")})
+		add(t, s)
+		open(t, s.URL, desk, "").picturesOfAdministration(s)
 	})
 	t.Run("who must", func(t *testing.T) {
 		t.Parallel()
@@ -204,4 +212,58 @@ func (b *tab) picturesOfMessages(s *harness.Server) {
 		}
 	}
 	b.Error("no link came after the reset")
+}
+
+func (b *tab) picturesOfAdministration(s *harness.Server) {
+	for i, name := range []string{"Samuel Okafor", "Aiko Brandt", "Piet de Graaf", "Hanna Dvořák"} {
+		first, _, _ := strings.Cut(strings.ToLower(name), " ")
+		login := first + "@example.com"
+		for _, args := range [][]string{{"add", "--email", login, "--name", name, "--password-stdin"}, {"contact", login, "--phone", "+46 70 174 06 1" + strconv.Itoa(i)}} {
+			if out, code := s.Run(password+"\n", append([]string{"user"}, args...)...); code != 0 {
+				b.Fatal(out)
+			}
+		}
+	}
+	for _, args := range [][]string{
+		{"workgroup", "add", "Field sales"}, {"workgroup", "add", "Support desk"},
+		{"workgroup", "join", "samuel@example.com", "Field sales"}, {"workgroup", "join", "aiko@example.com", "Field sales"}, {"workgroup", "join", "hanna@example.com", "Field sales"},
+		{"user", "role", "hanna@example.com", "workgroup admin"}, {"user", "role", "piet@example.com", "support"}, {"user", "mfa", "aiko@example.com", "sms"},
+		{"user", "disable", "piet@example.com"},
+	} {
+		if out, code := s.Run("", args...); code != 0 {
+			b.Fatal(args, out)
+		}
+	}
+	b.visit("/account/security")
+	b.signIn("not " + password)
+	b.signIn(password)
+	b.title("Security")
+	b.addAuthenticator("Pixel 9")
+	b.follow("Administration")
+	b.until("the list to follow", `return fetch('/api/v1/admin/users').then((a) => a.json()).then((l) => l.all === 5)`)
+	b.visit("/admin/users")
+	b.picture("admin-users")
+	b.visit("/admin/users?q=magnus&mfa=none")
+	b.picture("admin-users-none")
+	b.press("New user")
+	b.picture("admin-new-user")
+	b.visit("/admin/users")
+	b.follow("Aiko Brandt")
+	b.picture("admin-user")
+	b.follow("Workgroups")
+	b.picture("admin-workgroups")
+	b.follow("Field sales")
+	b.tick("Enable 2 Factor Login", true)
+	b.choose("Grace period", "7 days")
+	b.follow("See what this does")
+	b.see("If you save this, of 3 people")
+	b.picture("admin-workgroup")
+	b.follow("Policy")
+	b.picture("admin-policy")
+	b.follow("Events")
+	b.picture("admin-events")
+	b.visit("/admin")
+	b.picture("admin-overview")
+	b.follow("Message templates")
+	b.picture("admin-messages")
 }

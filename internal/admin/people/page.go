@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/audit/plain"
 	"sallyport/internal/auth"
 	"sallyport/internal/factor/passkey"
 	"sallyport/internal/factor/password"
@@ -68,7 +69,9 @@ type (
 		At      time.Time      `json:"at"`
 		Kind    auth.EventKind `json:"kind"`
 		What    string         `json:"what"`
-		Bad     bool           `json:"bad"`
+		More    string         `json:"more,omitempty"`
+		Tone    string         `json:"tone,omitempty" enum:",ok,warn,bad" doc:"it may be somebody else’s doing"`
+		Icon    string         `json:"-"`
 		By      string         `json:"by,omitempty" doc:"who did it, if it was not the person"`
 		Address string         `json:"address,omitempty"`
 		Browser string         `json:"browser,omitempty"`
@@ -229,6 +232,7 @@ func (p *People) policy(f policy.Facts) []Ruling {
 
 func (p *People) lately(ctx context.Context, id auth.UserID) ([]Happening, error) {
 	events, err := p.Trail.Recent(ctx, id, recently)
+	signs := web.Signs(append(p.Roster.Second(), p.Roster.First())...)
 	all, names := []Happening{}, map[auth.UserID]string{"": ""}
 	for _, e := range events {
 		if _, known := names[e.Actor]; !known {
@@ -239,8 +243,8 @@ func (p *People) lately(ctx context.Context, id auth.UserID) ([]Happening, error
 				return nil, err
 			}
 		}
-		what, bad := said(e, p.called)
-		all = append(all, Happening{e.At, e.Kind, what, bad, names[e.Actor], e.Address, e.Browser})
+		w := plain.Words(e, signs)
+		all = append(all, Happening{e.At, e.Kind, w.Title, w.More, w.Tone, w.Icon, names[e.Actor], e.Address, e.Browser})
 	}
 	return all, err
 }

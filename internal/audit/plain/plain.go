@@ -131,6 +131,14 @@ func more(e audit.Entry, signs map[auth.Kind]web.Sign) string {
 	if old := e.Detail["old"]; old != "" && e.Kind == auth.FactorRenamed {
 		say("before: “" + old + "”")
 	}
+	if old, now := e.Detail["old"], e.Detail["new"]; now != "" && old != "" {
+		say("from " + old + " to " + now)
+	} else if now != "" {
+		say("to " + now)
+	} else if old != "" && e.Kind == auth.UserMoved {
+		say("out of " + old)
+	}
+	say(e.Detail["changed"])
 	if e.Detail["trusted"] != "" {
 		say("trusted browser")
 	}
