@@ -147,7 +147,7 @@ func (p *parts) journeys() {
 	p.signIn = signin.New(signin.Parts{DB: p.db, Keys: p.keys, Users: p.users, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trust: p.trust,
 		Trail: p.trail, Sites: p.sites, Mailed: p.opening(), Forgot: p.recovery.Page(), Clock: p.clock,
 		Arrivals: []signin.Arriver{p.recovery, p.notices, p.passes}, // recovery first: it takes the person's row
-		Detours:  []signin.Detour{p.sheets, p.reminder, p.passkeys, p.trust}})
+		Detours:  []signin.Detour{p.sheets, p.passkeys, p.reminder, p.trust}})
 	p.stepUp = stepup.New(stepup.Parts{DB: p.db, Users: p.users, Roster: p.roster, Sessions: p.sessions, Throttle: p.throttle, Trail: p.trail, Clock: p.clock})
 	p.settings = account.New(account.Parts{DB: p.db, Users: p.users, Roster: p.roster, Throttle: p.throttle, Trail: p.trail, Revoker: p.sessions,
 		Cards:  offered(p.passkeys, p.apps, p.mailed, p.sheets, p.words, p.sessions, p.trust),

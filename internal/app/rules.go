@@ -38,7 +38,7 @@ func Rules(c config.Config) policy.Rules {
 		r.Factors = append(r.Factors, auth.Kind(f))
 	}
 	for _, way := range p.Recovery {
-		r.Given = append(r.Given, auth.Kind(way))
+		r.Given, r.Ways = append(r.Given, auth.Kind(way)), append(r.Ways, auth.Kind(way))
 	}
 	return r
 }

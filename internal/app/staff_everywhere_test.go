@@ -3,6 +3,7 @@ package app_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/visit"
@@ -115,4 +116,28 @@ func TestATrustedBrowserOpensNoDesk(t *testing.T) {
 			}
 		})
 	}
+}
+
+// R2: where a mailed code is all that somebody has, step-up does not ask for it; so whoever came without it signs in anew.
+func TestABrowserTrustedByAMailedCodeOpensNoDesk(t *testing.T) {
+	w := inSQLite(t, coded, byMail)
+	w.withMail(t)
+	w.wait(time.Hour)
+	b := w.browser()
+	b.signIn(t, annsLogin, annsPassword, "second_factor")
+	b.code(t, "email", annsLogin)
+	if a := b.send("POST", "/api/v1/signin/done", "application/json", `{"trust":true}`); a.status != 200 {
+		t.Fatal(a)
+	}
+	b.api("DELETE", "/session")
+	b.signIn(t, annsLogin, annsPassword, "signed_in")
+	w.promote(t, w.find(t, annsLogin), auth.Owner)
+	b.stepUp(t, "password", "password", annsPassword)
+	for _, r := range w.desks(t) {
+		if a := b.api(r.method, r.path); a.problem() != "not-signed-in" {
+			t.Errorf("%s %s: %v", r.method, r.path, a)
+		}
+	}
+	w.wait(time.Hour)
+	b.signIn(t, annsLogin, annsPassword, "second_factor") // no browser skips it for them
 }

@@ -42,6 +42,7 @@ func strict(m MFA) int { return slices.Index([]MFA{Off, Optional, Required}, m) 
 // Under is the rules made stricter by levels, the widest first.
 func (r Rules) Under(levels ...Level) Rules {
 	if len(r.Levels) == 0 {
+		r.all = r.Factors
 		r.file, r.Source = r.MFA, Source{Configured, Configured, Configured}
 	}
 	r.Levels = slices.Concat(r.Levels, levels)
@@ -55,7 +56,9 @@ func (r Rules) Under(levels ...Level) Rules {
 		if some := kept(r.Factors, counts); len(some) < len(r.Factors) {
 			r.Factors, r.Source.Factors, r.narrowed = some, l.Name, true
 		}
-		r.Given = kept(r.Given, func(k auth.Kind) bool { return !slices.Contains(l.Refused, k) })
+		r.Given = kept(r.Given, func(k auth.Kind) bool { // what an administrator gives is theirs to give
+			return !slices.Contains(l.Refused, k) && (counts(k) || !slices.Contains(r.Ways, k))
+		})
 		r.Closed = slices.Concat(r.Closed, l.Closed)
 		if l.Trust.Set && l.Trust.For < r.Trust {
 			r.Trust, r.Source.Trust = l.Trust.For, l.Name
@@ -89,12 +92,14 @@ func (r Rules) Bears(l Level, spare ...auth.Kind) error {
 
 // Holds says whether people can live by these rules: nil, or why not (W4).
 func (r Rules) Holds(spare ...auth.Kind) error {
-	own := kept(r.Factors, func(k auth.Kind) bool { return !slices.Contains(spare, k) })
+	own := func(some []auth.Kind) []auth.Kind {
+		return kept(some, func(k auth.Kind) bool { return !slices.Contains(spare, k) })
+	}
 	switch {
-	case r.MFA != Off && len(own) == 0 && r.narrowed:
+	case r.MFA != Off && len(own(r.Factors)) == 0 && r.narrowed:
 		return auth.ConflictError{Code: "no-factor-counts", Why: "Then no factor would count, and the password alone would open every account. Accept at least one."}
-	case r.MFA == Required && len(r.Addable()) == 0:
-		return auth.ConflictError{Code: "nothing-to-set-up", Why: "Then a second step is required and nobody could set one up: " + list(r.Factors) + " cannot be added. Accept another one, or let people add these."}
+	case (r.MFA == Required || r.narrowed && r.MFA != Off) && len(own(r.Addable())) == 0: // whoever has another one would have nothing
+		return auth.ConflictError{Code: "nothing-to-set-up", Why: "Then nobody could set up a second step: " + list(r.Factors) + " cannot be added. Accept another one, or let people add these."}
 	}
 	return nil
 }
@@ -181,7 +186,7 @@ func MayManage(actor, target auth.User) error {
 		return auth.ErrForbidden
 	case actor.Role == auth.WorkgroupAdmin && (actor.Workgroup == "" || actor.Workgroup != target.Workgroup):
 		return auth.ErrNotFound
-	case !actor.Role.Reaches(target.Role):
+	case !actor.Role.Reaches(target.Role), actor.Role == auth.WorkgroupAdmin && target.Role == auth.Support: // who reaches further than the workgroup
 		return auth.ConflictError{Code: "above-you", Why: "This person’s role is above yours, so only somebody above you can do this."}
 	}
 	return nil

@@ -71,6 +71,7 @@ func TestTheStrictestLevelWins(t *testing.T) {
 // W1, W3: what a workgroup asks goes before a person's own choice, and is gone with it.
 func TestAWorkgroupOverridesAPersonsChoice(t *testing.T) {
 	requires := policy.Level{MFA: policy.Required}
+	onlyKeys := policy.Level{MFA: policy.Required, Factors: []auth.Kind{key}}
 	for name, c := range map[string]struct {
 		facts policy.Facts
 		need  policy.Need
@@ -78,7 +79,15 @@ func TestAWorkgroupOverridesAPersonsChoice(t *testing.T) {
 		"who switched it off is asked":                   {facts(under(requires), switchedOff, password, phone), policy.Second},
 		"and not any more once that is gone":             {facts(under(policy.Level{}), switchedOff, password, phone), policy.Nothing},
 		"who has nothing sets one up":                    {facts(under(requires), password), policy.Enrolling},
-		"what counts no more is replaced by another":     {facts(counts(app, key), under(policy.Level{MFA: policy.Required, Factors: []auth.Kind{key}}), password, phone), policy.Enrolling},
+		"what counts no more is shown once more":         {facts(counts(app, key), under(onlyKeys), password, phone), policy.Second},
+		"also where it is optional":                      {facts(counts(app, key), under(policy.Level{Factors: []auth.Kind{key}}), password, phone), policy.Second},
+		"and in a trusted browser":                       {facts(counts(app, key), trust(30), under(onlyKeys), password, phone), policy.Second},
+		"within a grace period that will do":             {facts(counts(app, key), under(policy.Level{MFA: policy.Required, Factors: []auth.Kind{key}, Since: now, Grace: day}), password, code, phone), policy.Nothing},
+		"but not the password alone":                     {facts(counts(app, key), under(policy.Level{MFA: policy.Required, Factors: []auth.Kind{key}, Since: now, Grace: day}), password, phone), policy.Second},
+		"and then replaced":                              {facts(counts(app, key), under(onlyKeys), password, code, phone), policy.Enrolling},
+		"what the configuration dropped is not":          {facts(counts(key), under(onlyKeys), password, phone), policy.Enrolling},
+		"a code by mail that counts no more, too":        {facts(counts(mail, key), under(onlyKeys), password, inbox), policy.Second},
+		"what is blocked is no way around it":            {facts(counts(mail, key), under(onlyKeys), password, blocked), policy.Blocked},
 		"a browser that may not be trusted is asked":     {facts(trust(30), under(policy.Level{Trust: trusts(0)}), password, phone), policy.Second},
 		"one that may be is not":                         {facts(trust(30), under(policy.Level{Trust: trusts(7)}), password, phone), policy.Nothing},
 		"a passkey that does not count here is not both": {facts(counts(app, key), under(policy.Level{MFA: policy.Required, Refused: []auth.Kind{key}}), unlocked, phone), policy.Second},
@@ -139,7 +148,7 @@ func TestALevelThatNobodyCouldLiveByIsRefused(t *testing.T) {
 		"a passkey alone":                       {policy.Level{MFA: policy.Required, Factors: []auth.Kind{key}}, ""},
 		"no passkeys":                           {policy.Level{MFA: policy.Required, Refused: []auth.Kind{key}}, ""},
 		"passkeys alone, and none can be added": {policy.Level{MFA: policy.Required, Factors: []auth.Kind{key}, Closed: []auth.Kind{key}}, "nothing-to-set-up"},
-		"the same where it is optional":         {policy.Level{Factors: []auth.Kind{key}, Closed: []auth.Kind{key}}, ""},
+		"the same where it is optional":         {policy.Level{Factors: []auth.Kind{key}, Closed: []auth.Kind{key}}, "nothing-to-set-up"},
 		"no factor is left":                     {policy.Level{Refused: []auth.Kind{key, app}}, "no-factor-counts"},
 		"backup codes alone":                    {policy.Level{Factors: []auth.Kind{spare}}, "no-factor-counts"},
 		"an empty list":                         {policy.Level{Factors: []auth.Kind{}}, "no-factor-counts"},
@@ -173,7 +182,8 @@ func TestNobodyActsUpward(t *testing.T) {
 					at, to := slices.Index(auth.Roles, actor), slices.Index(auth.Roles, target)
 					staff := at >= 0 && actor != auth.Member
 					near := actor != auth.WorkgroupAdmin || in != "" && in == group
-					if may := policy.MayManage(a, b) == nil; may != (staff && near && to >= 0 && at <= to) {
+					wider := actor == auth.WorkgroupAdmin && target == auth.Support // they help people of all workgroups
+					if may := policy.MayManage(a, b) == nil; may != (staff && near && to >= 0 && at <= to && !wider) {
 						t.Errorf("%q of %q manages %q of %q: %v", actor, in, target, group, may)
 					}
 					if may := policy.MaySee(a, b) == nil; may != (staff && near) {
@@ -181,6 +191,48 @@ func TestNobodyActsUpward(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// security R7: what a level took away is still the strongest that somebody has. It steps up, and the password does not.
+func TestWhatALevelTookAwayStillStepsUp(t *testing.T) {
+	first := []auth.Enrolment{{ID: "password"}}
+	onlyKeys := under(policy.Level{Factors: []auth.Kind{key}})
+	for name, c := range map[string]struct {
+		facts policy.Facts
+		by    string
+	}{
+		"an authenticator":                {facts(counts(app, key), onlyKeys, password, phone), "phone"},
+		"that and a passkey":              {facts(counts(app, key), onlyKeys, password, phone, enrolled(key, "stick")), "stick phone"},
+		"one the configuration dropped":   {facts(counts(key), onlyKeys, password, phone), "password"},
+		"codes by mail are no proof":      {facts(counts(mail, key), onlyKeys, password, inbox), "password"},
+		"who showed it may use the other": {facts(counts(app, key), onlyKeys, password, code, phone), "phone password"},
+	} {
+		if got := policy.StepUp(c.facts, now, first); idsOf(got.Accepts) != c.by {
+			t.Errorf("%s: by %q, want %q", name, idsOf(got.Accepts), c.by)
+		}
+	}
+}
+
+// R2: where a mailed code is all that somebody has who looks after others, no browser skips it.
+func TestNoBrowserSkipsTheOnlyStepOfAnAdministrator(t *testing.T) {
+	for _, r := range auth.Roles {
+		as := fact(func(f *policy.Facts) { f.User.Role = r })
+		for name, c := range map[string]struct {
+			facts policy.Facts
+			skips bool
+		}{
+			"codes by mail":         {facts(counts(app, mail), trust(30), as, password, inbox), r == auth.Member},
+			"an authenticator":      {facts(counts(app, mail), trust(30), as, password, phone), true},
+			"an authenticator, too": {facts(counts(app, mail), trust(30), as, password, phone, inbox), true},
+		} {
+			if skips := policy.Next(c.facts).Need == policy.Nothing; skips != c.skips {
+				t.Errorf("%s: %s: skips %v", r, name, skips)
+			}
+		}
+		if may := policy.MayTrust(facts(counts(app, mail), trust(30), as, password, mailed)); may != (r == auth.Member) {
+			t.Errorf("%s: may trust %v", r, may)
 		}
 	}
 }

@@ -35,16 +35,18 @@ type Rules struct {
 	Factors    []auth.Kind   // second factors that count
 	Closed     []auth.Kind   // those of them that nobody can set up now, or not before another
 	Given      []auth.Kind   // what may be given to somebody who lost theirs, whether it is among Factors or not
+	Ways       []auth.Kind   // those of Given that nobody has to give: they reach the person by themselves
 	Grace      time.Duration // how long somebody may go on without a required factor, from the first sign-in that lacks it
 	LastFactor LastFactor
 	StepUp     time.Duration // how long a fresh proof stays fresh
 	Trust      time.Duration // how long a browser may skip the second step; 0: none may
 	Recovery   time.Duration // how long whoever came in by a weaker way waits until they may change factors
 
-	Levels   []Level // that made them stricter, the widest first
-	Source   Source  // which of them decided what
-	file     MFA     // before they did
-	narrowed bool    // they took factors away
+	Levels   []Level     // that made them stricter, the widest first
+	Source   Source      // which of them decided what
+	file     MFA         // before they did
+	narrowed bool        // they took factors away
+	all      []auth.Kind // that counted before they did
 }
 
 // Asks says whether a kind of second factor may be asked for at all.
@@ -129,7 +131,7 @@ func Next(f Facts) Step {
 		return Step{Need: Enrolling}
 	case mfa == Optional && !IsOn(f):
 		return Step{Need: Nothing}
-	case len(usable) > 0 && f.Trusted && f.Rules.Trust > 0 && f.strong():
+	case len(usable) > 0 && f.Trusted && f.Rules.Trust > 0 && f.strong() && !(f.looksAfter() && !f.hasBetter()):
 		return Step{Need: Nothing}
 	case len(usable) > 0:
 		return Step{Need: Second, Accepts: usable}
@@ -139,7 +141,9 @@ func Next(f Facts) Step {
 		return Step{Need: Second, Accepts: f.First}
 	case !f.strong():
 		return Step{Need: Denied}
-	case f.hasOwn(): // what they set up counts no more; the first factor alone must not take its place
+	case len(f.outvoted()) > 0: // whoever knows the password alone must not set up another in its place (security R7)
+		return Step{Need: Second, Accepts: f.outvoted()}
+	case f.hasOwn() && !f.showsRefused(): // what they set up counts no more; the first factor alone must not take its place
 		return Step{Need: Enrolling}
 	}
 	if due, begun := f.due(); f.Now.Before(due) {
@@ -158,7 +162,7 @@ func StepUp(f Facts, freshUntil time.Time, first []auth.Enrolment) Step {
 	if f.Now.Before(freshUntil) {
 		return Step{Need: Nothing}
 	}
-	accepts := slices.DeleteFunc(f.usable(), func(e auth.Enrolment) bool { return e.Weak || e.Given || e.Standing == auth.Spare })
+	accepts := slices.DeleteFunc(append(f.usable(), f.refused()...), func(e auth.Enrolment) bool { return e.Weak || e.Given || e.Standing == auth.Spare })
 	if len(accepts) == 0 && f.blocked() {
 		return Step{Need: Blocked}
 	}
@@ -201,7 +205,7 @@ func (f Facts) recovered() bool {
 // MayTrust says whether a sign-in that is finished may make its browser a trusted one (R1): a second step was proved in it
 // beside another kind, by nothing that stood in for it. A factor that is two by itself has no second step to skip.
 func MayTrust(f Facts) bool {
-	own := func(p auth.Proof) bool { return p.Level >= auth.OneFactor && !p.Given }
+	own := func(p auth.Proof) bool { return p.Level >= auth.OneFactor && !p.Given && !(p.Weak && f.looksAfter()) }
 	return f.Rules.Trust > 0 && slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
 		beside := func(q auth.Proof) bool { return q.Kind != p.Kind && own(q) }
 		return own(p) && p.Enrolment != "" && f.names(p.Kind, false) && slices.ContainsFunc(f.Proofs, beside)
@@ -308,6 +312,39 @@ func (f Facts) usable() (found []auth.Enrolment) {
 	return found
 }
 
+// looksAfter is true of people with pages that no trusted browser opens (R2). Where a weak factor is all they have, step-up
+// does not ask for it, so the sign-in always does.
+func (f Facts) looksAfter() bool { return f.User.Role != auth.Member && f.User.Role != "" }
+
+// refused is what somebody set up and could use, had no level taken it away. It finishes no sign-in, and still it is more
+// than a password.
+func (f Facts) refused() []auth.Enrolment {
+	return slices.DeleteFunc(slices.Clone(f.Enrolled), func(e auth.Enrolment) bool {
+		return e.Given || e.Standing == auth.Spare || e.State != auth.Usable || f.names(e.Kind, false) || !f.Rules.counted(e.Kind)
+	})
+}
+
+// outvoted is what of it must be shown before another is set up: any, unless one was.
+func (f Facts) outvoted() []auth.Enrolment {
+	if f.showsRefused() {
+		return nil
+	}
+	return f.unshown(f.refused())
+}
+
+// showsRefused is true once one of them was shown.
+func (f Facts) showsRefused() bool {
+	some := f.refused()
+	return slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool {
+		return p.Enrolment != "" && slices.ContainsFunc(some, func(e auth.Enrolment) bool { return e.Kind == p.Kind })
+	})
+}
+
+// counted says whether a kind counts by the configuration, whatever a level made of it.
+func (r Rules) counted(k auth.Kind) bool {
+	return slices.Contains(r.Factors, k) || slices.Contains(r.all, k)
+}
+
 // hasOwn is true for somebody who set up a factor of their own, whatever became of it. What a reset left is none.
 func (f Facts) hasOwn() bool {
 	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool { return e.Standing != auth.Spare && !e.Given })
@@ -330,7 +367,7 @@ func (f Facts) sameMailbox(e auth.Enrolment) bool {
 // hasBetter is true for somebody who set up something that counts and is not weak, even if it is blocked now.
 func (f Facts) hasBetter() bool {
 	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
-		return !e.Weak && !e.Given && e.Standing != auth.Spare && e.State != auth.Void && f.names(e.Kind, false)
+		return !e.Weak && !e.Given && e.Standing != auth.Spare && e.State != auth.Void && f.Rules.counted(e.Kind)
 	})
 }
 
@@ -362,7 +399,7 @@ func (f Facts) names(k auth.Kind, given bool) bool {
 // blocked is true if one of what the person set up would count, were it not blocked.
 func (f Facts) blocked() bool {
 	return slices.ContainsFunc(f.Enrolled, func(e auth.Enrolment) bool {
-		return e.State == auth.Blocked && f.names(e.Kind, e.Given)
+		return e.State == auth.Blocked && (f.names(e.Kind, e.Given) || f.Rules.counted(e.Kind))
 	})
 }
 

@@ -1,10 +1,14 @@
 package stepup
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"time"
 
 	"sallyport/internal/auth"
 	"sallyport/internal/policy"
+	"sallyport/internal/roster"
 	"sallyport/internal/visit"
 )
 
@@ -15,21 +19,33 @@ func (s *StepUp) KeepStaff(least auth.Role) visit.Keeper {
 		if err := s.role(r, v, least); err != nil {
 			return err
 		}
-		f, err := s.Roster.Facts(r.Context(), s.DB, v.Session.User, v.Session.Proofs)
-		if err != nil {
-			return err
-		}
-		if policy.Next(f).Need == policy.Nothing || !v.Session.FreshUntil.IsZero() { // or it stepped up once
-			return nil
-		}
-		return s.fresh(r.Context(), v.Session)
+		return s.proven(r.Context(), v.Session)
 	}
+}
+
+// proven is nil for a session that shows all that its person's sign-in asks for in a browser that nobody trusts.
+func (s *StepUp) proven(ctx context.Context, now auth.Session) error {
+	f, first, err := s.facts(ctx, s.DB, now)
+	if err != nil {
+		return err
+	}
+	if policy.Next(f).Need != policy.Second {
+		return nil
+	}
+	stronger := slices.DeleteFunc(policy.StepUp(f, time.Time{}, first).Accepts, func(e auth.Enrolment) bool { return e.Kind == s.Roster.First().Kind() })
+	if len(stronger) == 0 { // a mailed code, which is asked for at the sign-in alone
+		return auth.ErrNotSignedIn
+	}
+	return auth.StepUpError{Accepts: roster.Offers(stronger)}
 }
 
 // KeepStaffFresh stands at what they change (U1).
 func (s *StepUp) KeepStaffFresh(least auth.Role) visit.Keeper {
 	return func(r *http.Request, v *visit.Visit) error {
 		if err := s.role(r, v, least); err != nil {
+			return err
+		}
+		if err := s.proven(r.Context(), v.Session); err != nil {
 			return err
 		}
 		return s.fresh(r.Context(), v.Session)

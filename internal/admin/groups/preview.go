@@ -161,7 +161,7 @@ func (g *Groups) fate(r policy.Rules, s directory.Shape, now time.Time) Fate {
 		}
 		return g.enrolling(r, s)
 	case policy.Second:
-		own := func(e auth.Enrolment) bool { return !e.Given }
+		own := func(e auth.Enrolment) bool { return !e.Given && slices.Contains(r.Factors, e.Kind) } // what counts no more is only shown
 		sent := func(e auth.Enrolment) bool { return e.Kind == onetime.Email || e.Kind == onetime.SMS }
 		better := func(e auth.Enrolment) bool { return own(e) && !sent(e) && e.Standing != auth.Spare }
 		switch {
@@ -172,7 +172,7 @@ func (g *Groups) fate(r policy.Rules, s directory.Shape, now time.Time) Fate {
 		case slices.ContainsFunc(step.Accepts, own):
 			return Ready
 		}
-		return g.enrolling(r, s) // after what they were given for that
+		return g.enrolling(r, s) // after what they had, or were given for that
 	case policy.Enrolling:
 		return g.enrolling(r, s)
 	case policy.Blocked, policy.Denied:

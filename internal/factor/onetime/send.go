@@ -67,8 +67,9 @@ func (f *Factor) reached(ctx context.Context, from auth.Reader, in web.Thread) (
 	}
 	rules, err := f.Roster.RulesOf(ctx, from, in.User)
 	for _, c := range all {
-		if c.kind != f.kind && (f.Rules.Delivery != All || in.Purpose != web.ToSignIn) || !f.Outbox.Has(notify.Channel(c.kind)) ||
-			!slices.Contains(rules.Factors, c.kind) {
+		beside := c.kind != f.kind
+		if beside && (f.Rules.Delivery != All || in.Purpose != web.ToSignIn || !slices.Contains(rules.Factors, c.kind)) || !f.Outbox.Has(notify.Channel(c.kind)) ||
+			!slices.Contains(f.Roster.Rules().Factors, c.kind) { // a channel that their workgroup took away still proves who they are
 			continue
 		}
 		state, err := f.stands(ctx, from, in.User.ID, c)

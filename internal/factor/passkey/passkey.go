@@ -154,7 +154,11 @@ func (p *Passkey) verify(ctx context.Context, who auth.User, f finding) error {
 	case !slices.Contains(p.origins, said.CollectedClientData.Origin): // the library folds case and ports
 		return elsewhere
 	}
-	if use, err := p.useOf(ctx, p.DB, k.owner); err != nil || use == Disabled {
+	if p.Rules.Use == Disabled {
+		return unknown
+	}
+	// Where a workgroup disabled them they begin no sign-in. What else they may be shown for policy knows.
+	if use, err := p.useOf(ctx, p.DB, k.owner); err != nil || use == Disabled && visit.Of(ctx).Thread() == "" {
 		return cmp.Or(err, error(unknown))
 	}
 	uv := protocol.VerificationPreferred
