@@ -11,7 +11,7 @@ import (
 )
 
 // few is how many people are looked at in one transaction.
-const few = 50
+const few = 20
 
 // Run keeps the rows up to date until ctx ends. All nodes do the same work; who comes second finds nothing to do.
 func (d *Directory) Run(ctx context.Context, log *slog.Logger) {
@@ -113,11 +113,18 @@ func (d *Directory) mendWith(ctx context.Context, page func(context.Context, aut
 	return nil
 }
 
-// refreshAll takes a few at a time, so that nobody waits for long.
+// refreshAll takes a few at a time and rests as long as they took, so that nobody waits for long and whoever signs in has
+// the only writer of SQLite for half of the time.
 func (d *Directory) refreshAll(ctx context.Context, people []auth.UserID) error {
 	for some := range slices.Chunk(people, few) {
+		began := time.Now()
 		if err := d.DB.Tx(ctx, func(tx auth.Tx) error { return d.Refresh(ctx, tx, some...) }); err != nil {
 			return err
+		}
+		select {
+		case <-time.After(time.Since(began)):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	return nil

@@ -112,7 +112,7 @@ func (b *tab) lookAfter() (at string) {
 	b.Helper()
 	b.visit(b.at())
 	b.title("Nora Berg")
-	b.see("Active", "•••• 0605", "set by an administrator on this person", "A second step: Text message •••• 0605.", "Invited", "by Maya Lindqvist")
+	b.see("Active", "•••• 0605", "set by an administrator on this person", "A second step: Text message •••• 0605.", "User invited", "by Maya Lindqvist")
 	b.inspect("active")
 	at = b.at()
 	b.choose("Role", "Support")

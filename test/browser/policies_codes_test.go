@@ -104,7 +104,7 @@ func TestThePolicyOfMailedCodesWithoutAPhone(t *testing.T) {
 func (d *deployment) administrator(label string) *tab {
 	d.t.Helper()
 	const boss = "bea@example.com"
-	if out, code := d.Run(password+"\n", "user", "add", "--email", boss, "--name", "Bea Boss", "--role", "admin", "--password-stdin"); code != 0 {
+	if out, code := d.Run(password+"\n", "user", "add", "--email", boss, "--name", "Bea Boss", "--role", "owner", "--password-stdin"); code != 0 {
 		d.t.Fatal(out)
 	}
 	b := d.visitor(desk, boss, label)
@@ -186,7 +186,7 @@ func TestThePolicyOfAssignedCodes(t *testing.T) {
 	admin.fill("Work phone", number)
 	admin.choose("MFA", "SMS")
 	admin.follow("Save changes")
-	admin.see("is where somebody else signs in or gets their codes") // C4
+	admin.see("This is somebody else’s too") // C4
 	b := d.visitor(desk, email, "policy-assigned-code")
 	b.signIn(password)
 	b.atOnce("Security") // nothing came of it
