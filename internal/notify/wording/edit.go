@@ -41,6 +41,7 @@ var meanings = []Tag{
 	{"old", "what it was before; of an address or number, masked"},
 	{"new", "what it is now; of an address or number, masked"},
 	{"left", "how many backup codes are left"},
+	{"workgroup", "who asks for a second step: their workgroup, or this site"},
 	{"other.name", "name of the person it is about"},
 	{"agent.name", "name of the person it is sent to"},
 	{"agent.email", "their email address, whole"},
