@@ -169,6 +169,11 @@ func (t *Texts) lay(tag, name string, lines map[string]string) (map[string]text,
 		if err != nil {
 			return nil, auth.InvalidError{Field: key, Why: err.Error()}
 		}
+		if below, there := laid[key]; !there || below.String() != lines[key] { // what is as it was is nobody's edit
+			if err := one.carries(t.site.Host); err != nil {
+				return nil, auth.InvalidError{Field: key, Why: err.Error()}
+			}
+		}
 		laid[key] = one
 	}
 	for _, key := range shape.need {
