@@ -51,6 +51,8 @@ type (
 	}
 	List struct {
 		Browsers []Listed `json:"browsers"`
+		Days     int      `json:"days" doc:"how long a browser is trusted; 0: none may be"`
+		By       string   `json:"-"` // who says so
 	}
 	Listed struct {
 		ID      string    `json:"id"`
@@ -104,8 +106,13 @@ func (t *Trust) goOn(ctx context.Context, in Choice) (web.Onward, error) {
 }
 
 func (t *Trust) mine(ctx context.Context, _ web.None) (List, error) {
-	all, err := t.List(ctx, visit.Of(ctx).Session.User)
-	return List{all}, err
+	u := visit.Of(ctx).Session.User
+	rules, err := t.Roster.RulesOf(ctx, t.DB, u)
+	if err != nil {
+		return List{}, err
+	}
+	all, err := t.List(ctx, u)
+	return List{all, int(rules.Trust / (24 * time.Hour)), rules.Source.Trust}, err
 }
 
 // List is the browsers that a person trusts, the latest used first, and which of them is that of this visit.
@@ -148,5 +155,5 @@ func (t *Trust) Offered() bool { return t.Roster.Rules().Trust > 0 }
 // Card is the place of trusted browsers on the Security page.
 func (t *Trust) Card(ctx context.Context) (web.Part, error) {
 	all, err := t.mine(ctx, web.None{})
-	return part("card", all.Browsers), err
+	return part("card", all), err
 }

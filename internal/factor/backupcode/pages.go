@@ -81,6 +81,7 @@ type (
 		LastUsed  *time.Time       `json:"last_used_at,omitempty"`
 		May       bool             `json:"may_generate"`
 		Why       string           `json:"reason,omitempty" doc:"why not"`
+		Closed    bool             `json:"-"` // what there is can be removed, and no more
 	}
 	// Sheet is shown once.
 	Sheet struct {
@@ -106,7 +107,7 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 	case err == nil:
 		out.May = true
 	case errors.As(err, &no):
-		out.Why = no.Why
+		out.Why, out.Closed = no.Why, no == errClosed
 	default:
 		return State{}, err
 	}
@@ -121,11 +122,14 @@ func (c *Codes) state(ctx context.Context, _ web.None) (State, error) {
 	return out, err
 }
 
+// errClosed is for a sheet that would sign nobody in.
+var errClosed = auth.ConflictError{Code: "backupcodes-closed", Why: "Backup codes are not used here."}
+
 // may is nil if the person may have a sheet, or why not (B1).
 func (c *Codes) may(ctx context.Context, from auth.Reader, now auth.Session) error {
 	f, err := c.Roster.Facts(ctx, from, now.User, now.Proofs)
 	if err == nil && !f.Rules.Asks(Kind) { // not in their workgroup
-		err = auth.ErrForbidden
+		err = errClosed
 	}
 	if err != nil {
 		return err

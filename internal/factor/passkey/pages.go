@@ -200,9 +200,12 @@ func (p *Passkey) shown(k passkey) Shown {
 	return s
 }
 
-func (p *Passkey) form(context.Context, web.None) (Form, error) {
+func (p *Passkey) form(ctx context.Context, _ web.None) (Form, error) {
 	if p.Rules.AtSignIn {
 		return Form{}, errClosed
+	}
+	if err := p.open(ctx, p.DB, visit.Of(ctx).Session.User); err != nil {
+		return Form{}, err
 	}
 	first := p.Roster.First().(web.Prompter)
 	return Form{p.Rules.AlsoPassword, first.Prompt().Fields(nil)}, nil
@@ -212,6 +215,9 @@ func (p *Passkey) form(context.Context, web.None) (Form, error) {
 func (p *Passkey) begin(ctx context.Context, in Invite) (web.Challenge, error) {
 	if p.Rules.AtSignIn {
 		return web.Challenge{}, errClosed
+	}
+	if err := p.open(ctx, p.DB, visit.Of(ctx).Session.User); err != nil { // before a guess is spent on it
+		return web.Challenge{}, err
 	}
 	if p.Rules.AlsoPassword {
 		now, first := visit.Of(ctx).Session, p.Roster.First().(web.Prompter)
@@ -243,7 +249,8 @@ func (p *Passkey) revoke(ctx context.Context, tx auth.Tx, _ auth.Proof) (web.Onw
 }
 
 func (p *Passkey) named(ctx context.Context, _ web.None) (Named, error) {
-	return Named{visit.Of(ctx).Person().Login}, nil
+	who := visit.Of(ctx).Person()
+	return Named{who.Login}, p.open(ctx, p.DB, who)
 }
 
 func cleanName(name string) (string, error) {
