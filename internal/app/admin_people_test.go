@@ -397,6 +397,9 @@ func TestAnInvitationLeadsToAPassword(t *testing.T) {
 		if a := nora.api("POST", link, "password", newPassword); a.status != 204 {
 			t.Fatal(a)
 		}
+		if slices.ContainsFunc(w.notices(t, "nora@example.com"), func(n noticed) bool { return n.text == "notice-password" }) {
+			t.Error("she is told that a password was changed which she never had")
+		}
 		if a := nora.api("POST", link, "password", "a third horse battery"); a.status != 404 {
 			t.Error("again: ", a)
 		}

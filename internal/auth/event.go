@@ -84,6 +84,9 @@ const (
 	EventsExported   EventKind = "events.exported"
 )
 
+// First, in an event's detail, says that nothing of its kind was there before.
+const First = "first"
+
 // Undone, in an event's detail, says that it takes back another.
 const Undone = "undone"
 

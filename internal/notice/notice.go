@@ -96,7 +96,7 @@ func (n *Notices) Happened(ctx context.Context, tx auth.Tx, e auth.Event) error 
 			return nil
 		}
 	default:
-		if texts[e.Kind] == "" {
+		if texts[e.Kind] == "" || e.Kind == auth.PasswordChanged && e.Detail[auth.First] != "" { // nothing was changed
 			return nil
 		}
 	}

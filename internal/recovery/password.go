@@ -202,6 +202,10 @@ func (r *Recovery) replace(ctx context.Context, tx auth.Tx, key digest, l link, 
 	if err := r.spend(ctx, tx, key); err != nil {
 		return err
 	}
+	had, err := r.Passwords.Enrolments(ctx, tx, l.user.ID)
+	if err != nil {
+		return err
+	}
 	if err := r.Passwords.SetByMail(ctx, tx, l.user.ID, h); err != nil {
 		return err
 	}
@@ -211,12 +215,15 @@ func (r *Recovery) replace(ctx context.Context, tx auth.Tx, key digest, l link, 
 	if err := r.Passes.Carry(ctx, tx, l.user.ID); err != nil {
 		return err
 	}
-	by := "link"
+	detail := map[string]string{"by": "link"}
 	switch l.purpose {
 	case intruded:
-		by = "recovery"
+		detail["by"] = "recovery"
 	case invited:
-		by = "invitation"
+		detail["by"] = "invitation"
+		if len(had) == 0 {
+			detail[auth.First] = "yes"
+		}
 	}
-	return r.Trail.Record(ctx, tx, auth.Event{Kind: auth.PasswordChanged, User: l.user.ID, Detail: map[string]string{"by": by}})
+	return r.Trail.Record(ctx, tx, auth.Event{Kind: auth.PasswordChanged, User: l.user.ID, Detail: detail})
 }
