@@ -2,7 +2,8 @@
 //
 // It promises: what is saved is what the next message says, on every node; a text that could not be sent is refused with
 // the reason at its field; one that tells by one channel where codes go by the other is flagged, wherever it came from,
-// and saved only by somebody who says so; and a preview stores nothing. A test goes to whoever asks for it, where their
+// and saved only by somebody who says so; no edit names another site or makes a code or link part of an address, and what
+// the folder has of that is flagged; and a preview stores nothing. A test goes to whoever asks for it, where their
 // own account says, and nowhere else (C8).
 package texts
 
@@ -95,7 +96,7 @@ type (
 		Language  string   `json:"language"`
 		Languages []string `json:"languages"`
 		Groups    []Group  `json:"groups"`
-		Flagged   int      `json:"flagged" doc:"messages that give away where codes are sent, or whose edited text cannot be used"`
+		Flagged   int      `json:"flagged" doc:"messages that give away where codes are sent or lead to another site, or whose edited text cannot be used"`
 		Email     bool     `json:"email" doc:"a test mail can be sent"`
 		SMS       bool     `json:"sms" doc:"a test SMS can be sent"`
 		Mine      Mine     `json:"-"`
@@ -113,6 +114,7 @@ type (
 		Folder  bool       `json:"folder" doc:"the folder messages.texts has some of its texts"`
 		English bool       `json:"english" doc:"the language lacks it, so it is sent in English"`
 		Flags   []Flag     `json:"flags" doc:"texts that give away where codes are sent"`
+		Leads   []Flag     `json:"leads_away" doc:"texts of the folder that name another site, or put a code or link where programs may open it"`
 		Broken  *Flag      `json:"broken,omitempty" doc:"the edited text that cannot be used, so the original is sent"`
 	}
 	Flag struct {
@@ -150,7 +152,7 @@ func (t *Templates) list(ctx context.Context, in Choice) (List, error) {
 	for _, name := range all.texts.Names() {
 		d, _ := wording.Describe(name)
 		m := all.message(in.Language, d, changed)
-		if len(m.Flags) > 0 || m.Broken != nil {
+		if len(m.Flags)+len(m.Leads) > 0 || m.Broken != nil {
 			out.Flagged++
 		}
 		at := slices.IndexFunc(out.Groups, func(g Group) bool { return g.Name == d.Group })
@@ -173,7 +175,7 @@ func (t *Templates) read(ctx context.Context) (c current, err error) {
 // message is one as the list tells of it.
 func (c current) message(language string, d wording.Description, changed map[string]time.Time) Message {
 	m := Message{Name: d.Name, When: d.When, Subject: c.texts.Mail(language, d.Name, wording.Sample(d.Name)).Subject,
-		Folder: c.texts.FromFolder(language, d.Name), English: len(c.texts.Lines(language, d.Name)) == 0, Flags: flags(c.texts, language, d.Name)}
+		Folder: c.texts.FromFolder(language, d.Name), English: len(c.texts.Lines(language, d.Name)) == 0, Flags: flags(c.texts.Reveals(language, d.Name)), Leads: flags(c.texts.Carries(language, d.Name))}
 	if at, ok := changed[d.Name]; ok {
 		m.Edited = &at
 	}
@@ -185,9 +187,9 @@ func (c current) message(language string, d wording.Description, changed map[str
 	return m
 }
 
-func flags(texts *wording.Texts, language, name string) []Flag {
+func flags(faults []wording.Fault) []Flag {
 	some := []Flag{}
-	for _, f := range texts.Reveals(language, name) {
+	for _, f := range faults {
 		some = append(some, Flag{f.Key, f.Why})
 	}
 	return some
