@@ -46,10 +46,28 @@ type Parts struct {
 
 func New(p Parts) *Groups { return &Groups{p} }
 
-// Add makes a workgroup that asks for nothing yet.
+// A May says in a transaction, before all else, whether somebody may do a thing now, and keeps it so. Whoever runs the
+// server may: nil.
+type May func(context.Context, auth.Tx) error
+
+func (may May) check(ctx context.Context, tx auth.Tx) error {
+	if may == nil {
+		return nil
+	}
+	return may(ctx, tx)
+}
+
+// Add makes a workgroup that asks for nothing yet, for whoever runs the server.
 func (g *Groups) Add(ctx context.Context, name string) (auth.WorkgroupID, error) {
+	return g.added(ctx, name, nil)
+}
+
+func (g *Groups) added(ctx context.Context, name string, may May) (auth.WorkgroupID, error) {
 	w := workgroup.Workgroup{ID: auth.WorkgroupID(secret.NewID()), Name: name, Added: g.Clock()}
 	return w.ID, g.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := may.check(ctx, tx); err != nil {
+			return err
+		}
 		if err := g.Workgroups.Add(ctx, tx, w); err != nil {
 			return err
 		}
@@ -57,9 +75,16 @@ func (g *Groups) Add(ctx context.Context, name string) (auth.WorkgroupID, error)
 	})
 }
 
-// Rename changes how a workgroup is called.
+// Rename changes how a workgroup is called, for whoever runs the server.
 func (g *Groups) Rename(ctx context.Context, id auth.WorkgroupID, name string) error {
+	return g.renamed(ctx, id, name, nil)
+}
+
+func (g *Groups) renamed(ctx context.Context, id auth.WorkgroupID, name string, may May) error {
 	return g.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := may.check(ctx, tx); err != nil {
+			return err
+		}
 		w, err := g.locked(ctx, tx, id)
 		if err != nil || w.Name == name {
 			return err
@@ -73,9 +98,16 @@ func (g *Groups) Rename(ctx context.Context, id auth.WorkgroupID, name string) e
 	})
 }
 
-// Remove forgets a workgroup that nobody is in.
+// Remove forgets a workgroup that nobody is in, for whoever runs the server.
 func (g *Groups) Remove(ctx context.Context, id auth.WorkgroupID) error {
+	return g.removed(ctx, id, nil)
+}
+
+func (g *Groups) removed(ctx context.Context, id auth.WorkgroupID, may May) error {
 	return g.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := may.check(ctx, tx); err != nil {
+			return err
+		}
 		w, err := g.locked(ctx, tx, id)
 		if err != nil {
 			return err
@@ -185,16 +217,14 @@ func within(p part, err error) error {
 }
 
 // Save stores what a workgroup, or the instance, asks for from now on: one row. What it does to people is asked again in the
-// transaction, while nobody else changes what is asked for. May is asked there, too; nil: whoever calls may.
-func (g *Groups) Save(ctx context.Context, id auth.WorkgroupID, o Options, may func(context.Context, auth.Reader) error) (c Case, err error) {
+// transaction, while nobody else changes what is asked for.
+func (g *Groups) Save(ctx context.Context, id auth.WorkgroupID, o Options, may May) (c Case, err error) {
 	err = g.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := may.check(ctx, tx); err != nil {
+			return err
+		}
 		for _, one := range slices.Compact([]auth.WorkgroupID{workgroup.Instance, id}) { // what stands above stays as it is meanwhile
 			if err := g.Workgroups.Lock(ctx, tx, one); err != nil {
-				return err
-			}
-		}
-		if may != nil {
-			if err := may(ctx, tx); err != nil {
 				return err
 			}
 		}

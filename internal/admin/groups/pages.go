@@ -151,20 +151,52 @@ var errUnseen = auth.ConflictError{Code: "preview-first", Why: "These options ar
 
 func nothing(context.Context, web.None) (web.None, error) { return web.None{}, nil }
 
-// mine is auth.ErrNotFound for a workgroup that somebody does not look after. They are read anew: they may have been moved.
-func (g *Groups) mine(id auth.WorkgroupID) func(context.Context, auth.Reader) error {
-	return func(ctx context.Context, from auth.Reader) error {
-		u, err := g.Users.Get(ctx, from, visit.Of(ctx).Session.User.ID)
-		switch {
-		case err != nil:
-			return err
-		case u.Disabled || !u.Role.Reaches(auth.WorkgroupAdmin) || id == workgroup.Instance && !u.Role.Reaches(auth.Admin):
-			return auth.ErrForbidden
-		case u.Role == auth.WorkgroupAdmin && (u.Workgroup == "" || u.Workgroup != id):
-			return auth.ErrNotFound
-		}
-		return nil
+// asks is who answers for a request.
+func asks(ctx context.Context) auth.User { return visit.Of(ctx).Session.User }
+
+// least is the lowest role that looks after a workgroup, or the instance.
+func least(id auth.WorkgroupID) auth.Role {
+	if id == workgroup.Instance {
+		return auth.Admin
 	}
+	return auth.WorkgroupAdmin
+}
+
+// mine is auth.ErrNotFound for a workgroup that somebody does not look after.
+func mine(u auth.User, id auth.WorkgroupID) error {
+	if u.Role == auth.WorkgroupAdmin && (u.Workgroup == "" || u.Workgroup != id) {
+		return auth.ErrNotFound
+	}
+	return nil
+}
+
+// sees says whether whoever asks may look at a workgroup. They are read anew: they may have been moved.
+func (g *Groups) sees(ctx context.Context, id auth.WorkgroupID) error {
+	u, err := g.Users.Get(ctx, g.DB, asks(ctx).ID)
+	switch {
+	case err != nil:
+		return err
+	case u.Disabled || !u.Role.Reaches(least(id)):
+		return auth.ErrForbidden
+	}
+	return mine(u, id)
+}
+
+// changes says the same of a change, with their row locked.
+func (g *Groups) changes(id auth.WorkgroupID) May {
+	return func(ctx context.Context, tx auth.Tx) error {
+		u, err := g.Users.LockActs(ctx, tx, asks(ctx), least(id), g.Clock())
+		if err != nil {
+			return err
+		}
+		return mine(u, id)
+	}
+}
+
+// manages is true of those who add, rename and remove workgroups.
+func (g *Groups) manages(ctx context.Context, tx auth.Tx) error {
+	_, err := g.Users.LockActs(ctx, tx, asks(ctx), auth.Admin, g.Clock())
+	return err
 }
 
 // inList is how many workgroups stand on one page.
@@ -213,7 +245,7 @@ func (g *Groups) row(ctx context.Context, w workgroup.Workgroup) (Row, error) {
 }
 
 func (g *Groups) add(ctx context.Context, in Name) (Named, error) {
-	id, err := g.Add(ctx, in.Name)
+	id, err := g.added(ctx, in.Name, g.manages)
 	return Named{id, in.Name}, err
 }
 
@@ -226,7 +258,7 @@ func (g *Groups) named(ctx context.Context, in Which) (Named, error) {
 }
 
 func (g *Groups) rename(ctx context.Context, in NewName) (web.None, error) {
-	return web.None{}, g.Rename(ctx, in.ID, in.Name)
+	return web.None{}, g.renamed(ctx, in.ID, in.Name, g.manages)
 }
 
 func (g *Groups) beforeRemoval(ctx context.Context, in Which) (Named, error) {
@@ -244,7 +276,7 @@ func (g *Groups) beforeRemoval(ctx context.Context, in Which) (Named, error) {
 }
 
 func (g *Groups) remove(ctx context.Context, in Which) (web.None, error) {
-	return web.None{}, g.Remove(ctx, in.ID)
+	return web.None{}, g.removed(ctx, in.ID, g.manages)
 }
 
 func (g *Groups) show(ctx context.Context, in Which) (View, error) {
@@ -297,7 +329,7 @@ func (g *Groups) saved(ctx context.Context, in Wanted) (View, error) {
 	if (in.Seen != "" || visit.Of(ctx).Face == "page") && in.Seen != o.seen() {
 		return View{}, errUnseen
 	}
-	if _, err := g.Save(ctx, in.ID, o, g.mine(in.ID)); err != nil {
+	if _, err := g.Save(ctx, in.ID, o, g.changes(in.ID)); err != nil {
 		return View{}, err
 	}
 	return g.view(ctx, in.ID, nil)
@@ -305,7 +337,7 @@ func (g *Groups) saved(ctx context.Context, in Wanted) (View, error) {
 
 // view is one page: of what holds, or of options that are tried.
 func (g *Groups) view(ctx context.Context, id auth.WorkgroupID, o *Options) (View, error) {
-	if err := g.mine(id)(ctx, g.DB); err != nil {
+	if err := g.sees(ctx, id); err != nil {
 		return View{}, err
 	}
 	c, err := g.weigh(ctx, g.DB, id, o)

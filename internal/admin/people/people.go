@@ -109,18 +109,8 @@ func (p *People) anew(ctx context.Context, from auth.Reader, a Actor, least auth
 	if a.ID == "" {
 		return a, nil
 	}
-	u, err := p.Users.Get(ctx, from, a.ID)
-	switch {
-	case err != nil:
-		return a, db.NoneMeans(auth.ErrNotSignedIn, err)
-	case u.Disabled || u.Epoch != a.Epoch: // the session ended since the request began
-		return a, auth.ErrNotSignedIn
-	case !u.Role.Reaches(least):
-		return a, auth.ErrForbidden
-	case u.Frozen.After(p.Clock()):
-		return a, auth.Frozen(u.Frozen)
-	}
-	return Actor{u, a.Session}, nil
+	u, err := p.Users.Acts(ctx, from, a.User, least, p.Clock())
+	return Actor{u, a.Session}, err
 }
 
 // lock takes both rows in one order whoever acts on whom, so that two who act on each other do so one after the other. For

@@ -204,6 +204,9 @@ func (t *Templates) save(ctx context.Context, in Typed) (web.None, error) {
 		detail["reveals"] = flagged[0].Key
 	}
 	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := t.may(ctx, tx); err != nil {
+			return err
+		}
 		if err := t.Outbox.Edits.Save(ctx, tx, in.Language, in.Name, lines); err != nil {
 			return err
 		}
@@ -216,6 +219,9 @@ func (t *Templates) restore(ctx context.Context, in Named) (web.None, error) {
 		return web.None{}, auth.ErrNotFound
 	}
 	return web.None{}, t.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := t.may(ctx, tx); err != nil {
+			return err
+		}
 		changed, err := t.Outbox.Edits.Restore(ctx, tx, in.Language, in.Name)
 		if err != nil || !changed {
 			return err

@@ -199,3 +199,9 @@ func flags(faults []wording.Fault) []Flag {
 func (t *Templates) me(ctx context.Context, from auth.Reader) (auth.User, error) {
 	return t.Users.Get(ctx, from, visit.Of(ctx).Session.User.ID)
 }
+
+// may says whether whoever asks may still change texts. Their row is locked until the transaction ends.
+func (t *Templates) may(ctx context.Context, tx auth.Tx) error {
+	_, err := t.Users.LockActs(ctx, tx, visit.Of(ctx).Session.User, auth.Admin, t.Clock())
+	return err
+}
