@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"sallyport/internal/admin/groups"
+	"sallyport/internal/admin/people"
 	"sallyport/internal/app"
 	"sallyport/internal/auth"
 	"sallyport/internal/workgroup"
@@ -95,15 +95,11 @@ func (c workgroupJoin) Run(e *env) error {
 		if err != nil {
 			return fmt.Errorf("find %s: %w", c.Email, err)
 		}
-		err = a.DB.Tx(ctx, func(tx auth.Tx) error {
-			if err := a.Workgroups.Lock(ctx, tx, id); err != nil { // so that nobody removes it meanwhile
+		err = a.DB.Tx(ctx, func(tx auth.Tx) error { // as the page does it: an open invitation ends
+			if err := a.People.Save(ctx, tx, people.Operator, u.ID, people.Change{Workgroup: &id}); err != nil {
 				return err
 			}
-			if err := a.Users.Move(ctx, tx, u.ID, id, time.Now()); err != nil {
-				return err
-			}
-			moved := auth.Event{Kind: auth.UserMoved, User: u.ID, Detail: map[string]string{"workgroup": string(id), "name": c.Name}}
-			return errors.Join(a.Trail.Record(ctx, tx, moved), a.Directory.Refresh(ctx, tx, u.ID))
+			return a.Directory.Refresh(ctx, tx, u.ID)
 		})
 		if err == nil {
 			fmt.Fprintln(e.stdout, u.Login, "is in", c.Name)

@@ -155,6 +155,21 @@ func (r *Recovery) Invite(ctx context.Context, tx auth.Tx, id auth.UserID) (i au
 	return i, r.send(ctx, tx, u, to, invited, last)
 }
 
+// Uninvite ends the invitation of a person, if one is open: they are to be invited anew by whoever looks after them now.
+func (r *Recovery) Uninvite(ctx context.Context, tx auth.Tx, id auth.UserID) error {
+	message, err := r.void(ctx, tx, id, invited)
+	if err != nil || message == "" {
+		return err
+	}
+	return r.Outbox.Cancel(ctx, tx, message)
+}
+
+// Invited says whether a person has an invitation that works.
+func (r *Recovery) Invited(ctx context.Context, from auth.Reader, u auth.User) (bool, error) {
+	l, err := r.newest(ctx, from, u.ID)
+	return l.purpose == invited && l.epoch == u.Epoch && l.expires.After(r.Clock()) && !u.Disabled, err
+}
+
 func linkPath(token auth.Secret) string { return forgotPath + "/" + string(token) }
 
 // asking are the budgets of who asks, by the name that was given, whether somebody has it or not (C10).

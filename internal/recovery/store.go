@@ -65,6 +65,11 @@ func (r *Recovery) spend(ctx context.Context, tx auth.Tx, key digest) error {
 			AND (u.frozen_until <= $2 OR password_links.purpose = $3))`, key[:], db.Micros(r.Clock()), intruded))
 }
 
+// void ends a link of one purpose and says which message took it; empty: none did, or there was none.
+func (r *Recovery) void(ctx context.Context, tx auth.Tx, u auth.UserID, why purpose) (message string, err error) {
+	return message, db.NoneMeans(nil, tx.QueryRowContext(ctx, `DELETE FROM password_links WHERE user_id = $1 AND purpose = $2 RETURNING message`, u, why).Scan(&message))
+}
+
 // Sweep removes links that are over.
 func (r *Recovery) Sweep(ctx context.Context) error {
 	return r.DB.Tx(ctx, func(tx auth.Tx) error {

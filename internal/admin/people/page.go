@@ -52,6 +52,7 @@ type (
 		May       May              `json:"-"`
 		Form      Form             `json:"-"`
 		Fresh     bool             `json:"-"`
+		Invited   bool             `json:"-"` // they hold an invitation that works
 	}
 	Factor struct {
 		ID        auth.EnrolmentID `json:"id"`
@@ -165,7 +166,11 @@ func (p *People) life(ctx context.Context, u auth.User, out *Person) error {
 	if len(words) > 0 {
 		out.Password = &words[0].Added
 	}
-	out.Fresh = out.LastIn == nil && out.Password == nil
+	if out.Fresh = out.LastIn == nil && out.Password == nil; out.Fresh {
+		if out.Invited, err = p.Recovery.Invited(ctx, p.DB, u); err != nil {
+			return err
+		}
+	}
 	switch {
 	case u.Disabled:
 		out.Status = "disabled"

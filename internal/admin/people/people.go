@@ -70,6 +70,10 @@ type Recovery interface {
 	GivePass(ctx context.Context, tx auth.Tx, u auth.User, reason string, life time.Duration) (accesspass.Pass, error)
 	// Invite leads somebody to a password that they choose, by mail if there is any.
 	Invite(ctx context.Context, tx auth.Tx, u auth.UserID) (auth.Invitation, error)
+	// Uninvite ends what Invite led to, if it is open still.
+	Uninvite(ctx context.Context, tx auth.Tx, u auth.UserID) error
+	// Invited says whether somebody has an invitation that works.
+	Invited(ctx context.Context, from auth.Reader, u auth.User) (bool, error)
 }
 
 func New(p Parts) *People { return &People{p} }

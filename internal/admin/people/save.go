@@ -258,6 +258,12 @@ func (p *People) store(ctx context.Context, tx auth.Tx, a Actor, before, after a
 			return err
 		}
 	}
+	if after.Role != before.Role || after.Workgroup != before.Workgroup {
+		// Whoever invited them may hold the link, and would come into more than they may give.
+		if err := p.Recovery.Uninvite(ctx, tx, id); err != nil {
+			return err
+		}
+	}
 	if after.Role == before.Role {
 		return nil
 	}
