@@ -32,11 +32,13 @@ func TestNobodyChangesRulesOrTextsAfterADemotion(t *testing.T) {
 		}
 		texts := []string{"subject", "S", "preview", "P", "title", "T", "lead", "L"}
 		changes := map[string]func() answer{
-			"add":     func() answer { return b.json("POST", "/admin/workgroups", map[string]any{"name": "Another"}) },
-			"rename":  func() answer { return b.json("POST", at+string(id)+"/name", map[string]any{"name": "Another"}) },
-			"remove":  func() answer { return b.api("DELETE", at+string(empty)) },
-			"level":   func() answer { return b.json("POST", at+string(empty), map[string]any{"require": true}) },
-			"policy":  func() answer { return b.json("POST", "/admin/policy", map[string]any{"require": true, "grace_days": 7}) },
+			"add":    func() answer { return b.json("POST", "/admin/workgroups", map[string]any{"name": "Another"}) },
+			"rename": func() answer { return b.json("POST", at+string(id)+"/name", map[string]any{"name": "Another"}) },
+			"remove": func() answer { return b.api("DELETE", at+string(empty)) },
+			"level":  func() answer { return b.json("POST", at+string(empty), map[string]any{"require": true}) },
+			"policy": func() answer {
+				return b.json("POST", "/admin/policy", map[string]any{"require": true, "grace_days": 7})
+			},
 			"text":    func() answer { return b.api("POST", text, texts...) },
 			"restore": func() answer { return b.api("DELETE", text) },
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/auth"
 	"sallyport/internal/config"
 	"sallyport/internal/secret"
@@ -98,7 +99,8 @@ func TestTheRecordOfAWorkgroupIsItsOwn(t *testing.T) {
 					}
 					for _, what := range []string{"of sue", "of ned", "by nora", "of nobody"} {
 						may := slices.Contains(e.sees, what)
-						must := may && !strings.Contains(path, "?kind") && !strings.Contains(path, "workgroup")
+						out := strings.Contains(path, "address") && e.who != "chief" && what != "by nora" // nor is it found by where it came from
+						must := may && !out && !strings.Contains(path, "?kind") && !strings.Contains(path, "workgroup")
 						if has := strings.Contains(a.body, what); has && !may || must && !has {
 							t.Errorf("%s, %s of %s: %q is there: %v", e.who, face, path, what, has)
 						}
@@ -278,4 +280,66 @@ func TestTheOverviewCountsEachEventOnce(t *testing.T) {
 			t.Error(a)
 		}
 	})
+}
+
+// A5, A7: of an act of somebody whom a viewer may not see nothing leads to them: not their name, address or browser, on the page
+// of the person, in the record, in a file, or by looking for the address; nor is another workgroup named.
+func TestWhoeverIsOutOfSightStaysSo(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		s := withStaff(t, w)
+		chief, nora, ned := s.people["chief"], s.people["nora"], s.people["ned"]
+		rename := func(u auth.User, name string) {
+			if err := w.DB.Tx(t.Context(), func(tx auth.Tx) error { return w.Users.Rename(t.Context(), tx, u.ID, name) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rename(chief, "Carla Chief")
+		rename(nora, "Nora North")
+		s.record(t,
+			auth.Event{Kind: auth.UserAdded, User: ned.ID, Actor: chief.ID, Detail: map[string]string{"workgroup": "South"}},
+			auth.Event{Kind: auth.UserMoved, User: ned.ID, Actor: chief.ID, Detail: map[string]string{"old": "South", "new": "North"}},
+			auth.Event{Kind: auth.MFAReset, User: ned.ID, Actor: chief.ID, Detail: map[string]string{"reason": "lost"}})
+		all, err := w.Trail.Recent(t.Context(), ned.ID, 20)
+		all = slices.DeleteFunc(all, func(e audit.Entry) bool { return e.Actor != chief.ID })
+		if err != nil || len(all) != 3 {
+			t.Fatal(all, err)
+		}
+		paths := []string{"/admin/users/" + string(ned.ID), "/admin/events?kind=admin", "/admin/events/export?kind=admin", "/admin/events/export?kind=admin&format=json"}
+		for _, e := range all {
+			paths = append(paths, "/admin/events/"+e.ID)
+		}
+		for _, path := range paths {
+			b := s.browsers["nora"]
+			for face, a := range map[string]answer{"api": b.api("GET", path), "page": b.form("GET", path)} {
+				for _, secret := range []string{"Carla", string(chief.ID), "192.0.2.7", "South"} {
+					if a.status != 200 || strings.Contains(a.body, secret) {
+						t.Errorf("nora, %s of %s: %q is there: %v", face, path, secret, a)
+					}
+				}
+			}
+			if a := s.browsers["chief"].api("GET", path); a.status != 200 || !strings.Contains(a.body, "192.0.2.7") && !strings.Contains(path, "users") {
+				t.Errorf("chief, %s: %v", path, a)
+			}
+		}
+		if a := s.browsers["nora"].api("GET", "/admin/events?kind=user.moved"); !strings.Contains(a.body, "from another workgroup to North") {
+			t.Error("her own is named: ", a)
+		}
+		for _, path := range []string{"/admin/events?kind=admin&address=192.0.2.7", "/admin/events?kind=admin&q=192.0.2.0/24", "/admin/events/export?kind=admin&address=192.0.2.7"} {
+			if a := s.browsers["nora"].api("GET", path); a.status != 200 || strings.Contains(a.body, all[0].ID) {
+				t.Errorf("found by the address: %v", a)
+			}
+		}
+	})
+}
+
+// A8, A10: whoever has the record checked stands in it.
+func TestACheckOfTheRecordIsRecorded(t *testing.T) {
+	w := inSQLite(t)
+	chief, b := w.staff(t, "chief@example.com", auth.Admin, "")
+	if a := b.api("POST", "/admin/events/check"); a.status != 204 {
+		t.Fatal(a)
+	}
+	if rows := w.events(t, chief.ID, auth.RecordChecked); len(rows) != 1 {
+		t.Error(rows)
+	}
 }

@@ -82,6 +82,7 @@ const (
 	MessageTested    EventKind = "message.tested"
 	PeopleExported   EventKind = "people.exported"
 	EventsExported   EventKind = "events.exported"
+	RecordChecked    EventKind = "record.checked" // somebody had its chain verified
 )
 
 // First, in an event's detail, says that nothing of its kind was there before.

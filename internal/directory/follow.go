@@ -21,7 +21,7 @@ func (d *Directory) Follow(ctx context.Context, tx auth.Tx, entries []audit.Entr
 	for _, e := range entries {
 		switch e.Kind {
 		case auth.SessionEnded, auth.SessionsEnded, auth.StepUpDone, auth.BrowserTrusted, auth.BrowserForgotten, auth.FactorRenamed:
-		case auth.WorkgroupRenamed, auth.TextChanged, auth.MessageTested, auth.PeopleExported, auth.EventsExported: // of the actor
+		case auth.WorkgroupRenamed, auth.TextChanged, auth.MessageTested, auth.PeopleExported, auth.EventsExported, auth.RecordChecked: // of the actor
 		case auth.PolicyChanged, auth.WorkgroupRemoved:
 			if err := beginRound(ctx, tx, auth.WorkgroupID(e.Detail["workgroup"])); err != nil {
 				return err

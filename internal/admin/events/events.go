@@ -158,10 +158,34 @@ type Line struct {
 	Icon string `json:"-"`
 	Tone string `json:"-"`
 	Face string `json:"-"`
+
+	Hidden bool `json:"-"` // whose doing it was
 }
 
-// lines says events to a viewer.
-func (v *Events) lines(ctx context.Context, viewer auth.User, some []audit.Entry) ([]Line, error) {
+// find is Trail.Find as far as the viewer may see. What was found by an address that the viewer may not see is left out: else
+// it would come out by asking for one after the other.
+func (v *Events) find(ctx context.Context, viewer auth.User, f audit.Filter, most int) (audit.Found, []Line, error) {
+	found, err := v.Trail.Find(ctx, f, most)
+	if err != nil {
+		return found, nil, err
+	}
+	lines, seen, err := v.lines(ctx, viewer, found.Entries)
+	if err != nil || f.Address == "" && !f.Range.IsValid() {
+		found.Entries = seen
+		return found, lines, err
+	}
+	found.Entries = nil
+	kept := []Line{}
+	for i, l := range lines {
+		if !l.Hidden {
+			found.Entries, kept = append(found.Entries, seen[i]), append(kept, l)
+		}
+	}
+	return found, kept, nil
+}
+
+// lines says events to a viewer, beside the events as the viewer may see them.
+func (v *Events) lines(ctx context.Context, viewer auth.User, some []audit.Entry) ([]Line, []audit.Entry, error) {
 	var ids []auth.UserID
 	for _, e := range some {
 		for _, id := range []auth.UserID{e.User, e.Actor} {
@@ -171,16 +195,31 @@ func (v *Events) lines(ctx context.Context, viewer auth.User, some []audit.Entry
 		}
 	}
 	known, err := v.Users.Some(ctx, v.DB, ids...)
-	all := make([]Line, len(some))
-	for i, e := range some {
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := v.own(ctx, viewer)
+	all, seen := make([]Line, len(some)), make([]audit.Entry, len(some))
+	for i, whole := range some {
+		e, hidden := plain.Seen(viewer, own, whole, known[whole.Actor])
+		seen[i] = e
 		said := plain.Words(e, v.Signs)
 		all[i] = Line{ID: e.ID, At: e.At, Kind: e.Kind, What: said.Title, More: said.More, Person: e.User, PersonName: known[e.User].Name,
 			Actor: e.Actor, ActorName: known[e.Actor].Name, Address: e.Address, Browser: e.Browser, Icon: said.Icon, Tone: said.Tone, Face: e.Face}
-		if a := known[e.Actor]; e.Actor != "" && e.Actor != viewer.ID && !viewer.Role.Reaches(auth.Admin) && (a.ID == "" || policy.MaySee(viewer, a) != nil) {
-			all[i].Actor, all[i].ActorName = "", "An administrator"
+		if all[i].Hidden = hidden; hidden {
+			all[i].ActorName = plain.Somebody
 		}
 	}
-	return all, err
+	return all, seen, err
+}
+
+// own is what the workgroup of somebody is called who looks after one.
+func (v *Events) own(ctx context.Context, viewer auth.User) (string, error) {
+	if viewer.Role != auth.WorkgroupAdmin || viewer.Workgroup == "" {
+		return "", nil
+	}
+	g, err := v.Groups.Get(ctx, v.DB, viewer.Workgroup)
+	return g.Name, db.NoneMeans(nil, err)
 }
 
 // Who is whose doing it was, as far as it is known.

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
+	"sallyport/internal/db"
 	"sallyport/internal/web"
 )
 
@@ -100,14 +101,14 @@ func (a Asked) by() string {
 	return strings.Join(set, " ")
 }
 
-// each reads the record in pages.
+// each reads the record in pages. Before each of them it asks whether whoever reads may still: a file can be long, and an
+// error breaks the connection, so that nobody takes a part for the whole.
 func (v *Events) each(ctx context.Context, who auth.User, f audit.Filter, give func(exported) error) error {
 	for {
-		found, err := v.Trail.Find(ctx, f, perRead)
-		if err != nil {
+		if err := v.still(ctx, who); err != nil {
 			return err
 		}
-		lines, err := v.lines(ctx, who, found.Entries)
+		found, lines, err := v.find(ctx, who, f, perRead)
 		if err != nil {
 			return err
 		}
@@ -122,6 +123,15 @@ func (v *Events) each(ctx context.Context, who auth.User, f audit.Filter, give f
 			return nil
 		}
 	}
+}
+
+// still is auth.ErrForbidden once somebody is not whom a file was begun for.
+func (v *Events) still(ctx context.Context, who auth.User) error {
+	now, err := v.Users.Get(ctx, v.DB, who.ID)
+	if err == nil && (now.Disabled || now.Epoch != who.Epoch || now.Role != who.Role || now.Workgroup != who.Workgroup) {
+		err = auth.ErrForbidden
+	}
+	return db.NoneMeans(auth.ErrForbidden, err)
 }
 
 func asCSV(to io.Writer) (func(exported) error, func() error) {

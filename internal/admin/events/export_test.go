@@ -42,6 +42,23 @@ func (m *measured) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// chief is somebody who looks after others.
+func chief(t *testing.T, v *Events, r auth.Role, w auth.WorkgroupID) auth.User {
+	t.Helper()
+	u, err := user.New("chief", "chief@example.com", "Chief", r, time.Now())
+	u.Workgroup = w
+	if err == nil {
+		err = v.DB.Tx(t.Context(), func(tx auth.Tx) error { return v.Users.Add(t.Context(), tx, u) })
+	}
+	if err == nil {
+		u, err = v.Users.Get(t.Context(), v.DB, u.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
 // A7: a file of any length takes the same memory, and has every event once.
 func TestAnExportTakesTheSameMemoryHoweverLong(t *testing.T) {
 	const n = 200_000
@@ -56,7 +73,7 @@ func TestAnExportTakesTheSameMemoryHoweverLong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: auth.User{ID: "chief", Role: auth.Admin}}})
+		ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: chief(t, v, auth.Admin, "")}})
 		for format, extra := range map[string]int{"csv": 1, "json": 0} {
 			file, err := v.export(ctx, Export{Format: format, Kind: "session.started"})
 			if err != nil {
@@ -80,7 +97,7 @@ func TestAnExportTakesTheSameMemoryHoweverLong(t *testing.T) {
 func TestAnExportEndsWithItsReader(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t, schemas))
 	v := New(Parts{DB: d, Trail: audit.New(d, make([]byte, 32), time.Now), Users: user.NewStore(d), Clock: time.Now})
-	ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: auth.User{ID: "chief", Role: auth.Admin}}})
+	ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: chief(t, v, auth.Admin, "")}})
 	file, err := v.export(ctx, Export{})
 	if err != nil {
 		t.Fatal(err)
@@ -90,4 +107,61 @@ func TestAnExportEndsWithItsReader(t *testing.T) {
 	if err := file.Write(gone, io.Discard); err == nil {
 		t.Error("it went on")
 	}
+}
+
+// A5, A7: a file ends, broken, when whoever reads it may not any more.
+func TestAnExportEndsWithARole(t *testing.T) {
+	dbtest.Each(t, schemas, func(t *testing.T, d *db.DB) {
+		v := New(Parts{DB: d, Trail: audit.New(d, make([]byte, 32), time.Now), Users: user.NewStore(d), Groups: workgroup.NewStore(d), Clock: time.Now})
+		who := chief(t, v, auth.WorkgroupAdmin, "north")
+		if err := d.Tx(t.Context(), func(tx auth.Tx) error {
+			_, err := tx.ExecContext(t.Context(), `INSERT INTO events (id, kind, user_id, actor_id, face, request_id, address, browser, detail, at, mac, seal)
+				WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+				SELECT '0000' || CAST(1000000000 + i AS TEXT) || 'AAAAAAAAAAAAAAAA', 'session.started', 'chief', '', 'page', 'r', '192.0.2.7', 'b', '{}', i, $1, 1 FROM n`, make([]byte, 32))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		ctx := visit.With(t.Context(), &visit.Visit{Session: auth.Session{ID: "s", User: who}})
+		for _, set := range []string{"role = 'member'", "workgroup_id = 'south'", "disabled = TRUE", "security_epoch = security_epoch + 1", ""} {
+			file, err := v.export(ctx, Export{Format: "json", Kind: "session.started"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &cut{after: func() {
+				if set == "" {
+					return
+				}
+				if err := d.Tx(t.Context(), func(tx auth.Tx) error {
+					_, err := tx.ExecContext(t.Context(), `UPDATE users SET `+set+` WHERE id = 'chief'`)
+					return err
+				}); err != nil {
+					t.Error(err)
+				}
+			}}
+			err = file.Write(ctx, m)
+			if set == "" && (err != nil || m.lines != 1200) || set != "" && (err == nil || m.lines != perRead) {
+				t.Errorf("%q: %d lines, %v", set, m.lines, err)
+			}
+			if err := d.Tx(t.Context(), func(tx auth.Tx) error {
+				_, err := tx.ExecContext(t.Context(), `UPDATE users SET role = $1, workgroup_id = 'north', disabled = FALSE, security_epoch = $2 WHERE id = 'chief'`, who.Role, who.Epoch)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// cut does something once the first line came.
+type cut struct {
+	measured
+	after func()
+}
+
+func (c *cut) Write(b []byte) (int, error) {
+	if c.lines == 0 {
+		c.after()
+	}
+	return c.measured.Write(b)
 }

@@ -83,13 +83,11 @@ func (v *Events) list(ctx context.Context, in Listed) (out Listing, err error) {
 		return out, err
 	}
 	f.Before, f.After = in.After, in.Before
-	found, err := v.Trail.Find(ctx, f, perPage)
+	found, lines, err := v.find(ctx, who, f, perPage)
 	if err != nil {
 		return out, err
 	}
-	if out.Events, err = v.lines(ctx, who, found.Entries); err != nil {
-		return out, err
-	}
+	out.Events = lines
 	out.Short, out.Some, out.Fold = found.Short, some, in.From == "" && in.To == "" && in.Workgroup == "" && in.Address == ""
 	if found.Short {
 		out.Until = audit.TimeOf(found.Next)
@@ -168,10 +166,11 @@ func (v *Events) one(ctx context.Context, in Which) (out Whole, err error) {
 	if err != nil {
 		return out, err
 	}
-	lines, err := v.lines(ctx, who, []audit.Entry{e})
+	lines, seen, err := v.lines(ctx, who, []audit.Entry{e})
 	if err != nil {
 		return out, err
 	}
+	e = seen[0]
 	out = Whole{Line: lines[0], Through: e.Face, Request: e.Request, Detail: []Fact{}, Seal: e.Seal}
 	for k, text := range e.Detail {
 		out.Detail = append(out.Detail, Fact{k, text})
@@ -180,9 +179,15 @@ func (v *Events) one(ctx context.Context, in Which) (out Whole, err error) {
 	return out, nil
 }
 
-func (v *Events) checkNow(context.Context, web.None) (web.None, error) {
-	v.Trail.CheckSoon()
-	return web.None{}, nil
+// checkNow is recorded before it begins: a check of a long record takes a while of the machine.
+func (v *Events) checkNow(ctx context.Context, _ web.None) (web.None, error) {
+	err := v.DB.Tx(ctx, func(tx auth.Tx) error {
+		return v.Trail.Record(ctx, tx, auth.Event{Kind: auth.RecordChecked, User: viewer(ctx).ID})
+	})
+	if err == nil {
+		v.Trail.CheckSoon()
+	}
+	return web.None{}, err
 }
 
 // Said is the number of findings for the page.

@@ -122,7 +122,7 @@ func (p *People) show(ctx context.Context, in Which) (Person, error) {
 	if err := p.life(ctx, u, &out); err != nil {
 		return out, err
 	}
-	if out.Events, err = p.lately(ctx, u.ID); err != nil {
+	if out.Events, err = p.lately(ctx, a, u.ID); err != nil {
 		return out, err
 	}
 	if out.Asked, err = p.asked(ctx, u); err != nil {
@@ -235,23 +235,36 @@ func (p *People) policy(f policy.Facts) []Ruling {
 	return all
 }
 
-func (p *People) lately(ctx context.Context, id auth.UserID) ([]Happening, error) {
+func (p *People) lately(ctx context.Context, a Actor, id auth.UserID) ([]Happening, error) {
 	events, err := p.Trail.Recent(ctx, id, recently)
+	if err != nil {
+		return nil, err
+	}
+	own, err := p.group(ctx, p.DB, a.Workgroup)
+	if err != nil {
+		return nil, err
+	}
 	signs := web.Signs(append(p.Roster.Second(), p.Roster.First())...)
-	all, names := []Happening{}, map[auth.UserID]string{"": ""}
+	all, known := []Happening{}, map[auth.UserID]auth.User{"": {}}
 	for _, e := range events {
-		if _, known := names[e.Actor]; !known {
+		if _, asked := known[e.Actor]; !asked {
 			u, err := p.Users.Get(ctx, p.DB, e.Actor)
-			if names[e.Actor] = u.Name; errors.Is(err, auth.ErrNotFound) {
-				names[e.Actor] = "somebody who is no more"
+			if errors.Is(err, auth.ErrNotFound) {
+				u = auth.User{Name: "somebody who is no more"}
 			} else if err != nil {
 				return nil, err
 			}
+			known[e.Actor] = u
+		}
+		by := known[e.Actor]
+		e, hidden := plain.Seen(a.User, own, e, by)
+		if hidden {
+			by.Name = plain.Somebody
 		}
 		w := plain.Words(e, signs)
-		all = append(all, Happening{e.At, e.Kind, w.Title, w.More, w.Tone, w.Icon, names[e.Actor], e.Address, e.Browser})
+		all = append(all, Happening{e.At, e.Kind, w.Title, w.More, w.Tone, w.Icon, by.Name, e.Address, e.Browser})
 	}
-	return all, err
+	return all, nil
 }
 
 // asked is “Why was I asked?”: what a sign-in would ask for now.

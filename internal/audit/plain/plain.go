@@ -4,11 +4,13 @@
 package plain
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/auth"
+	"sallyport/internal/policy"
 	"sallyport/internal/web"
 )
 
@@ -25,7 +27,7 @@ var Groups = []Group{
 	{"factors", "Factor changes", []auth.EventKind{auth.FactorAdded, auth.FactorRenamed, auth.FactorRemoved, auth.PasswordChanged, auth.MFADisabled, auth.MFAEnabled, auth.BackupCodesLow}},
 	{"accounts", "Account and recovery", []auth.EventKind{auth.UserRenamed, auth.ContactChanged, auth.ContactBlocked, auth.AccountFrozen, auth.AccountUnfrozen, auth.RecoveryBegan, auth.RecoveryEnded}},
 	{"admin", "Admin acts", []auth.EventKind{auth.UserAdded, auth.UserInvited, auth.UserDisabled, auth.UserEnabled, auth.UserRemoved, auth.UserMoved, auth.RoleSet, auth.MethodSet,
-		auth.MFAReset, auth.PassGiven, auth.WorkgroupAdded, auth.WorkgroupRenamed, auth.WorkgroupRemoved, auth.PolicyChanged, auth.TextChanged, auth.MessageTested}},
+		auth.MFAReset, auth.PassGiven, auth.WorkgroupAdded, auth.WorkgroupRenamed, auth.WorkgroupRemoved, auth.PolicyChanged, auth.TextChanged, auth.MessageTested, auth.RecordChecked}},
 	{"exports", "Exports", []auth.EventKind{auth.PeopleExported, auth.EventsExported}},
 }
 
@@ -94,7 +96,33 @@ var titles = map[auth.EventKind]title{
 	auth.MessageTested:    {"Test message sent", "mail", ""},
 	auth.PeopleExported:   {"People exported", "download", "warn"},
 	auth.EventsExported:   {"Events exported", "download", "warn"},
+	auth.RecordChecked:    {"Check of the record asked for", "shield-check", ""},
 }
+
+// Seen is an event as far as a viewer may know it (A5). Somebody else did it, by: as they are now, the zero User if they are
+// gone. Whom the viewer may not see does not come out by an id, an address, a browser or a request; then hidden is true. The
+// name of a workgroup stays if it is group, the viewer's own.
+func Seen(viewer auth.User, group string, e audit.Entry, by auth.User) (seen audit.Entry, hidden bool) {
+	if e.Actor != "" && e.Actor != viewer.ID && policy.MaySee(viewer, by) != nil {
+		e.Actor, e.Address, e.Browser, e.Request, hidden = "", "", "", "", true
+	}
+	if viewer.Role != auth.WorkgroupAdmin {
+		return e, hidden
+	}
+	e.Detail = maps.Clone(e.Detail)
+	for _, name := range naming[e.Kind] {
+		if text := e.Detail[name]; text != "" && text != group && text != string(viewer.Workgroup) {
+			e.Detail[name] = "another workgroup"
+		}
+	}
+	return e, hidden
+}
+
+// naming are the details that name a workgroup, of events about a person.
+var naming = map[auth.EventKind][]string{auth.UserAdded: {"workgroup"}, auth.UserMoved: {"old", "new", "workgroup", "name"}}
+
+// Somebody is what a viewer hears of who is hidden.
+const Somebody = "An administrator"
 
 // Said is one event in words.
 type Said struct {
