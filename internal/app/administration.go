@@ -30,7 +30,7 @@ func (p *parts) administration() {
 	})
 	p.policies = groups.New(groups.Parts{DB: p.db, Users: p.users, Workgroups: p.groups, Roster: p.roster, People: p.directory, Trail: p.trail, Clock: p.clock})
 	p.people = people.New(people.Parts{DB: p.db, Users: p.users, Groups: p.groups, Roster: p.roster, Passwords: p.words, Contacts: p.mailed,
-		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Directory: p.directory, Settings: p.settings, Recovery: p.recovery,
+		Sessions: p.sessions, Trust: p.trust, Trail: p.trail, Revoker: p.sessions, Throttle: p.throttle, Directory: p.directory, Settings: p.settings, Recovery: p.recovery,
 		Mails: p.outbox.Has(notify.Email), Region: p.config.SMS.Country, Clock: p.clock})
 	p.texts = texts.New(texts.Parts{DB: p.db, Outbox: p.outbox, Users: p.users, Throttle: p.throttle, Trail: p.trail,
 		Countries: p.config.SMS.Countries, Clock: p.clock})

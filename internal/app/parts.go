@@ -139,7 +139,7 @@ func (p *parts) journeys() {
 	p.notices = notice.New(notice.Parts{DB: p.db, Users: p.users, Outbox: p.outbox, Throttle: p.throttle, Trail: p.trail, Roster: p.roster, Contacts: p.mailed,
 		Revoker: p.sessions, Recovery: p.recovery, Site: p.site.String(), Freeze: p.rules.Recovery, Clock: p.clock})
 	p.recovery.Addresses = p.notices // each asks the other
-	p.reminder = reminder.New(reminder.Parts{DB: p.db, Users: p.users, Workgroups: p.groups, Roster: p.roster, Outbox: p.outbox, Sites: p.sites,
+	p.reminder = reminder.New(reminder.Parts{DB: p.db, Users: p.users, Workgroups: p.groups, Roster: p.roster, Outbox: p.outbox, Throttle: p.throttle, Sites: p.sites,
 		Site: p.site.String(), Name: p.config.Site.Name, Clock: p.clock})
 	for _, w := range []auth.Watcher{p.trust, p.recovery, p.mailed, p.notices, p.reminder} {
 		p.trail.Watch(w)

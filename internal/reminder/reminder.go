@@ -2,7 +2,7 @@
 // gave them a grace period.
 //
 // It promises: each of them is mailed when the period begins, three days and one day before it ends, once for each period
-// whatever crashes and however many nodes look; and nobody who has a factor by then. After a sign-in a page says who asks,
+// whatever crashes and however many nodes look, and once a day at most; and nobody who has a factor by then. After a sign-in a page says who asks,
 // and until when. It refuses to hurry: people are passed a few at a time, and a sign-in never waits for it.
 //
 // Where there is no mail, the page is all there is.
@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
 	"sallyport/internal/secret"
+	"sallyport/internal/throttle"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
 	"sallyport/internal/workgroup"
@@ -36,6 +37,7 @@ type Parts struct {
 	Workgroups *workgroup.Store
 	Roster     *roster.Roster
 	Outbox     *notify.Outbox
+	Throttle   *throttle.Throttle
 	Sites      visit.Sites
 	Site       string // scheme and host, for links
 	Name       string // of the site
@@ -180,7 +182,7 @@ func (r *Reminders) tell(ctx context.Context) (more bool, err error) {
 		for i, t := range tasks {
 			err := take(ctx, tx, t)
 			if err == nil && messages[i] != nil {
-				err = r.Outbox.Send(ctx, tx, *messages[i])
+				err = r.send(ctx, tx, t, *messages[i])
 			}
 			if db.NoneMeans(nil, err) != nil {
 				return err
@@ -188,6 +190,22 @@ func (r *Reminders) tell(ctx context.Context) (more bool, err error) {
 		}
 		return nil
 	})
+}
+
+// daily is what one person is mailed because of one workgroup, however often its period begins anew: whoever looks after it
+// switches that on and off as they like. It is a little less than a day, so that a mail that came late takes no other's place.
+var daily = throttle.Budget{Name: "reminder", Most: 1, Every: 23 * time.Hour}
+
+// send leaves a reminder out that comes too soon.
+func (r *Reminders) send(ctx context.Context, tx auth.Tx, t task, m notify.Message) error {
+	soon := auth.ThrottledError{}
+	switch err := r.Throttle.Spend(ctx, tx, daily.For(string(t.user)+" "+string(t.workgroup))); {
+	case errors.As(err, &soon):
+		return nil
+	case err != nil:
+		return err
+	}
+	return r.Outbox.Send(ctx, tx, m)
 }
 
 // message is what somebody is told, or nil: the level went or is another, or they have a factor, or it is too late.

@@ -47,7 +47,7 @@ func (t *Throttle) Spend(ctx context.Context, tx auth.Tx, purses ...Purse) error
 			WHERE budgets.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT) RETURNING full_at`,
 			p.subject, db.Micros(now), p.Every.Microseconds(), p.slack().Microseconds()).Scan(db.Stamp(&full))
 		if errors.Is(err, sql.ErrNoRows) {
-			return errors.Join(t.refund(ctx, tx, purses[:i]), t.empty(ctx, tx, p))
+			return errors.Join(t.Refund(ctx, tx, purses[:i]...), t.empty(ctx, tx, p))
 		}
 		if err != nil {
 			return err
@@ -56,8 +56,9 @@ func (t *Throttle) Spend(ctx context.Context, tx auth.Tx, purses ...Purse) error
 	return nil
 }
 
-// refund gives back what purses have just paid: somebody who has nothing left must not use up what is everybody's.
-func (t *Throttle) refund(ctx context.Context, tx auth.Tx, paid []Purse) error {
+// Refund gives back what purses have just paid, for what then was not done: somebody who has nothing left must not use up
+// what is everybody's.
+func (t *Throttle) Refund(ctx context.Context, tx auth.Tx, paid ...Purse) error {
 	for _, p := range paid {
 		if _, err := tx.ExecContext(ctx, `UPDATE budgets SET full_at = full_at - $2 WHERE subject = $1`, p.subject, p.Every.Microseconds()); err != nil {
 			return err

@@ -56,6 +56,12 @@ type View struct {
 // Was gives a typed value back to its input.
 func (v View) Was(name string) string { return v.Kept[name].text }
 
+// Typed is true of a field that was sent, if it was empty too: what somebody cleared stays so when the form comes back.
+func (v View) Typed(name string) bool {
+	_, sent := v.Kept[name]
+	return sent
+}
+
 // Wrong says what is wrong with one field, as a sentence, or "".
 func (v View) Wrong(name string) string {
 	if v.Problem == nil {

@@ -67,7 +67,7 @@ func (p *People) Add(ctx context.Context, tx auth.Tx, a Actor, c Change) (auth.U
 // Invite sends somebody a link behind which they choose a password, or makes one to be handed over where no mail is sent:
 // once they are in, that is theirs alone to do.
 func (p *People) Invite(ctx context.Context, tx auth.Tx, a Actor, id auth.UserID) (auth.Invitation, error) {
-	_, u, err := p.may(ctx, tx, a, id, auth.WorkgroupAdmin)
+	a, u, err := p.may(ctx, tx, a, id, auth.WorkgroupAdmin)
 	if err != nil {
 		return auth.Invitation{}, err
 	}
@@ -84,6 +84,9 @@ func (p *People) Invite(ctx context.Context, tx auth.Tx, a Actor, id auth.UserID
 	}
 	if !last.Equal(time.Time{}) || len(has) > 0 {
 		return auth.Invitation{}, auth.ConflictError{Code: "signed-in-before", Why: "This person has a password or has signed in before, so there is nothing to invite them to. If they forgot the password, the sign-in page helps them."}
+	}
+	if err := p.mayInvite(ctx, tx, a, id); err != nil {
+		return auth.Invitation{}, err
 	}
 	i, err := p.Recovery.Invite(ctx, tx, id)
 	if err != nil {

@@ -35,7 +35,8 @@ type (
 
 // save is the form of a page. Whoever saves what somebody else changed meanwhile is told, rather than undoing it unawares.
 func (p *People) save(ctx context.Context, in Saved) (web.None, error) {
-	return web.None{}, p.tx(ctx, in.ID, func(tx auth.Tx, a Actor) error {
+	c := Fields{in.Name, in.Email, in.Phone, in.Role, in.Workgroup, in.MFA}.change()
+	do := func(tx auth.Tx, a Actor) error {
 		_, u, err := p.may(ctx, tx, a, in.ID, auth.WorkgroupAdmin)
 		if err != nil {
 			return err
@@ -43,8 +44,16 @@ func (p *People) save(ctx context.Context, in Saved) (web.None, error) {
 		if in.Version != "" && in.Version != version(u) {
 			return auth.ConflictError{Code: "changed-meanwhile", Why: "Somebody else changed this person since you opened the page. Look at what is here now, then save again."}
 		}
-		return p.Save(ctx, tx, a, in.ID, Fields{in.Name, in.Email, in.Phone, in.Role, in.Workgroup, in.MFA}.change())
-	})
+		return p.Save(ctx, tx, a, in.ID, c)
+	}
+	now, err := p.seen(ctx, in.ID)
+	if err != nil {
+		return web.None{}, err
+	}
+	if after, err := p.changed(now, c); err == nil && after.Email == now.Email && after.Phone == now.Phone && after.Method == now.Method {
+		return web.None{}, p.tx(ctx, in.ID, do)
+	}
+	return web.None{}, p.collides(ctx, Acting(ctx), func() error { return p.tx(ctx, in.ID, do) })
 }
 
 func (p *People) blank(ctx context.Context, _ web.None) (Blank, error) {
@@ -71,7 +80,7 @@ func (p *People) add(ctx context.Context, in NewPerson) (out Invited, err error)
 		return out, auth.InvalidError{Field: "password", Why: "must be invitation or none"}
 	}
 	c := Fields{in.Name, in.Email, in.Phone, in.Role, in.Workgroup, in.MFA}.change()
-	err = p.tx(ctx, "", func(tx auth.Tx, a Actor) error {
+	do := func(tx auth.Tx, a Actor) error {
 		u, err := p.Add(ctx, tx, a, c)
 		out = Invited{ID: u.ID, Name: u.Name}
 		if err == nil && in.Password != none {
@@ -83,7 +92,8 @@ func (p *People) add(ctx context.Context, in NewPerson) (out Invited, err error)
 			return err
 		}
 		return p.Directory.Refresh(ctx, tx, u.ID)
-	})
+	}
+	err = p.collides(ctx, Acting(ctx), func() error { return p.tx(ctx, "", do) })
 	return out, err
 }
 

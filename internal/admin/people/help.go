@@ -43,6 +43,9 @@ func (p *People) ResetMFA(ctx context.Context, tx auth.Tx, a Actor, id auth.User
 	if reason, err = explained(reason); err != nil {
 		return accesspass.Issued{}, err
 	}
+	if err := p.mayReset(ctx, tx, a, id); err != nil {
+		return accesspass.Issued{}, err
+	}
 	return p.Recovery.ResetMFA(ctx, tx, u, reason)
 }
 

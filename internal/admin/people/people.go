@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/policy"
 	"sallyport/internal/roster"
 	"sallyport/internal/session"
+	"sallyport/internal/throttle"
 	"sallyport/internal/trust"
 	"sallyport/internal/user"
 	"sallyport/internal/visit"
@@ -48,6 +49,7 @@ type Parts struct {
 	Trust     *trust.Trust
 	Trail     *audit.Trail
 	Revoker   auth.Revoker
+	Throttle  *throttle.Throttle
 	Directory *directory.Directory
 	Settings  Settings
 	Recovery  Recovery
