@@ -8,9 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"pgregory.net/rapid"
 
 	"sallyport/internal/admin/people"
 	"sallyport/internal/audit"
@@ -378,86 +375,6 @@ func merged(all ...[]string) (out []string) {
 	return out
 }
 
-// A2, A3: an invitation works once, for seven days; nobody takes it back by asking for a new password in somebody's name.
-func TestAnInvitationLeadsToAPassword(t *testing.T) {
-	inWorlds(t, func(t *testing.T, w *world) {
-		_, b := w.staff(t, "admin@example.com", auth.Admin, "")
-		a := b.api("POST", "/admin/users", "name", "Nora New", "email", "nora@example.com", "password", "invitation")
-		if a.status != 200 || a.field("link") != "" || a.field("sent_to") != "n•••@example.com" {
-			t.Fatal(a)
-		}
-		link := w.links(t, "nora@example.com")[0]
-		w.wait(time.Hour)
-		w.browser().api("POST", "/forgot", "login", "nora@example.com")
-		w.wait(6 * 24 * time.Hour)
-		nora := w.browser()
-		if p := nora.form("GET", link); p.status != 200 || !strings.Contains(p.body, "Welcome to Sallyport") {
-			t.Fatal(p)
-		}
-		if a := nora.api("POST", link, "password", newPassword); a.status != 204 {
-			t.Fatal(a)
-		}
-		if slices.ContainsFunc(w.notices(t, "nora@example.com"), func(n noticed) bool { return n.text == "notice-password" }) {
-			t.Error("she is told that a password was changed which she never had")
-		}
-		if a := nora.api("POST", link, "password", "a third horse battery"); a.status != 404 {
-			t.Error("again: ", a)
-		}
-		nora.signIn(t, "nora@example.com", newPassword, "signed_in")
-		b = w.again2(t, b, "admin@example.com")
-		if a := b.api("POST", "/admin/users/"+string(w.find(t, "nora@example.com").ID)+"/invitation"); a.problem() != "signed-in-before" {
-			t.Error("once she is in: ", a)
-		}
-		b.api("POST", "/admin/users", "name", "Late", "email", "late@example.com")
-		late := w.links(t, "late@example.com")[0]
-		w.wait(7*24*time.Hour + time.Second)
-		if a := w.browser().api("POST", late, "password", newPassword); a.status != 404 {
-			t.Error("too late: ", a)
-		}
-		b = w.again2(t, b, "admin@example.com")
-		at := "/admin/users/" + string(w.find(t, "late@example.com").ID)
-		b.api("POST", at+"/invitation")
-		second := w.links(t, "late@example.com")[0]
-		b.api("POST", at+"/invitation")
-		if a := w.browser().api("POST", second, "password", newPassword); a.status != 404 {
-			t.Error("of two the older: ", a)
-		}
-		newest := w.links(t, "late@example.com")[0]
-		b.api("POST", at+"/disable")
-		if a := w.browser().api("POST", newest, "password", newPassword); a.status != 404 {
-			t.Error("disabled: ", a)
-		}
-	}, told)
-}
-
-// again2 is a new session of somebody whose old one is over.
-func (w *world) again2(t tester, _ *browser, login string) *browser {
-	t.Helper()
-	b := w.browser()
-	b.signIn(t, login, annsPassword, "signed_in")
-	b.stepUp(t, "password", "password", annsPassword)
-	return b
-}
-
-// A3: where no mail is sent, the link is the answer to the request that made it, and stands nowhere else.
-func TestWithoutMailAnInvitationIsHandedOver(t *testing.T) {
-	w := inSQLite(t)
-	_, b := w.staff(t, "admin@example.com", auth.Admin, "")
-	a := b.api("POST", "/admin/users", "name", "Nora New", "email", "nora@example.com")
-	link := strings.TrimPrefix(a.field("link"), w.config.URL)
-	if a.status != 200 || !strings.HasPrefix(link, "/forgot/") {
-		t.Fatal(a)
-	}
-	nora := w.browser()
-	if a := nora.api("POST", link, "password", newPassword); a.status != 204 {
-		t.Fatal(a)
-	}
-	nora.signIn(t, "nora@example.com", newPassword, "signed_in")
-	if a := b.api("POST", "/admin/users", "name", "Keyed", "email", "keyed@example.com", "password", "none"); a.status != 200 || a.field("link") != "" {
-		t.Error(a)
-	}
-}
-
 // W4: nobody is moved to where nothing they have counts and nothing they could add.
 func TestNobodyIsMovedToWhereTheyAreLockedOut(t *testing.T) {
 	w := inSQLite(t, coded)
@@ -536,84 +453,4 @@ func TestAPassIsTheAnswerToItsRequest(t *testing.T) {
 	ann := w.browser()
 	ann.signIn(t, annsLogin, password, "second_factor")
 	ann.finish(t, "accesspass", a.field("pass"))
-}
-
-// W1, A2: what the page says that a sign-in would ask for is what a sign-in asks for, whatever somebody set up and whoever
-// decides.
-func TestExplainSaysWhatASignInAsks(t *testing.T) {
-	w := inSQLite(t, coded)
-	n := 0
-	rapid.Check(t, func(t *rapid.T) {
-		n++
-		login := fmt.Sprintf("p%d@example.com", n)
-		u := w.add(t, login, annsPassword)
-		level := policy.Level{
-			MFA:     rapid.SampledFrom([]policy.MFA{"", policy.Optional, policy.Required}).Draw(t, "mfa"),
-			Factors: rapid.SampledFrom([][]auth.Kind{nil, {"passkey"}, {"totp"}, {"sms", "email"}, {"totp", "backupcode"}}).Draw(t, "factors"),
-			Closed:  rapid.SampledFrom([][]auth.Kind{nil, {"passkey"}}).Draw(t, "closed"),
-			Grace:   rapid.SampledFrom([]time.Duration{0, 24 * time.Hour}).Draw(t, "grace"),
-			Trust:   rapid.SampledFrom([]policy.Trust{{}, {Set: true}}).Draw(t, "trust"),
-			Since:   w.now(),
-		}
-		if rapid.Bool().Draw(t, "phone") {
-			w.contact(t, u, login, fmt.Sprintf("+4670174%04d", n%10000))
-		}
-		b := w.browser()
-		b.signIn(t, login, annsPassword, "signed_in")
-		b.stepUp(t, "password", "password", annsPassword)
-		key, trusting := "", false
-		if rapid.Bool().Draw(t, "app") {
-			_, key = b.enrol(t, "/account")
-			w.wait(time.Minute)
-			if rapid.Bool().Draw(t, "trusts") {
-				b = w.browser()
-				b.signIn(t, login, annsPassword, "second_factor")
-				b.api("POST", "/signin/totp", "code", codeAt(key, w.now()))
-				trusting = b.send("POST", "/api/v1/signin/done", "application/json", `{"trust":true}`).status == 200
-			}
-			if rapid.Bool().Draw(t, "off") {
-				b.stepUp(t, "totp", "code", auth.Secret(codeAt(key, w.now().Add(30*time.Second))))
-				b.api("POST", "/account/mfa/disable", "password", string(annsPassword))
-				trusting = false
-			}
-		}
-		w.becomes(t, u, auth.Member, w.groupUnder(t, fmt.Sprintf("group %d", n), level))
-		if m := rapid.SampledFrom([]auth.Method{"", "", auth.ByEmail, auth.MustHaveOne}).Draw(t, "method"); m != "" {
-			w.requires(t, u.ID, m)
-			trusting = false // R4
-		}
-		if rapid.IntRange(0, 9).Draw(t, "disabled") == 0 {
-			w.disable(t, u.ID)
-		}
-		who := w.find(t, login)
-		for _, trusted := range []bool{false, trusting} {
-			why, err := w.People.Explain(visitless, w.DB, who, people.How{Via: "password", Trusted: trusted})
-			if err != nil {
-				t.Fatalf("%v", err)
-			}
-			from := w.browser()
-			if trusted {
-				from = b
-			}
-			a := from.api("POST", "/signin", "login", login, "password", string(annsPassword))
-			asked := map[string]policy.Need{"signed_in": policy.Nothing, "second_factor": policy.Second, "enrolment": policy.Enrolling}[a.field("state")]
-			if a.problem() == "wrong" {
-				asked = policy.Denied
-			}
-			if a.problem() == "factor-blocked" {
-				asked = policy.Blocked
-			}
-			var kinds []string
-			for _, f := range why.Factors {
-				kinds = append(kinds, string(f.Kind))
-			}
-			slices.Sort(kinds)
-			if asked != why.Need || asked != policy.Nothing && asked != policy.Denied && a.kinds() != strings.Join(kinds, " ") {
-				t.Fatalf("trusted %v: explained as %+v, asked %v", trusted, why, a)
-			}
-			if why.Says == "" {
-				t.Errorf("it says nothing: %+v", why)
-			}
-		}
-	})
 }
