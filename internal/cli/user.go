@@ -76,10 +76,14 @@ func (c userAdd) Run(e *env) error {
 			return err
 		}
 		if c.PasswordStdin {
-			return a.Passwords.Set(ctx, tx, u.ID, hashed)
+			err = a.Passwords.Set(ctx, tx, u.ID, hashed)
+		} else {
+			invited, err = a.People.Invite(ctx, tx, people.Operator, u.ID)
 		}
-		invited, err = a.People.Invite(ctx, tx, people.Operator, u.ID)
-		return err
+		if err != nil {
+			return err
+		}
+		return a.Directory.Refresh(ctx, tx, u.ID)
 	})
 	if err == nil {
 		fmt.Fprintf(e.stdout, "added %s as %s\n", u.Login, u.Role)
@@ -215,7 +219,12 @@ func (e *env) change(p place, login string, f func(context.Context, *app.App, au
 		return err
 	}
 	ctx := fromCLI(e.ctx)
-	if err := a.DB.Tx(ctx, func(tx auth.Tx) error { return f(ctx, a, tx, u) }); err != nil {
+	if err := a.DB.Tx(ctx, func(tx auth.Tx) error {
+		if err := f(ctx, a, tx, u); err != nil {
+			return err
+		}
+		return a.Directory.Refresh(ctx, tx, u.ID)
+	}); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.stdout, u.Login, done)

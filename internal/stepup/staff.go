@@ -33,8 +33,11 @@ func (s *StepUp) proven(ctx context.Context, now auth.Session) error {
 		return nil
 	}
 	stronger := slices.DeleteFunc(policy.StepUp(f, time.Time{}, first).Accepts, func(e auth.Enrolment) bool { return e.Kind == s.Roster.First().Kind() })
-	if len(stronger) == 0 { // a mailed code, which is asked for at the sign-in alone
+	switch {
+	case len(stronger) == 0: // a mailed code, which is asked for at the sign-in alone
 		return auth.ErrNotSignedIn
+	case s.Clock().Before(now.FreshUntil): // it was set up a moment ago, after a fresh proof
+		return nil
 	}
 	return auth.StepUpError{Accepts: roster.Offers(stronger)}
 }
