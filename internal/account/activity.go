@@ -114,6 +114,16 @@ func (a *Account) inWords(e audit.Entry) (what string, bad bool) {
 		return "MFA was reset for you", true
 	case auth.UserAdded:
 		return "Account created", false
+	case auth.UserInvited:
+		return "You were invited", false
+	case auth.UserDisabled:
+		return "An administrator disabled your account", true
+	case auth.UserEnabled:
+		return "An administrator enabled your account", false
+	case auth.UserMoved:
+		return "An administrator changed your workgroup", false
+	case auth.RoleSet:
+		return "An administrator changed your role", true
 	case auth.UserRenamed:
 		return "Changed your name", false
 	case auth.ContactChanged:
