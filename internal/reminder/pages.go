@@ -42,14 +42,14 @@ func (r *Reminders) Detour(ctx context.Context, tx auth.Tx, began auth.Session, 
 // due is the zero time for somebody who is not asked, or has a factor already.
 func (r *Reminders) due(ctx context.Context, from auth.Reader, u auth.User, proofs []auth.Proof) (due time.Time, by string, err error) {
 	rules, err := r.Roster.RulesOf(ctx, from, u)
-	f := policy.Facts{Rules: rules, User: u, Proofs: proofs}
+	f := policy.Facts{Now: r.Clock(), Rules: rules, User: u, Proofs: proofs}
 	if err != nil || policy.MFAOf(f) != policy.Required || policy.Proved(f) {
 		return due, "", err
 	}
-	if u, err = r.Users.Get(ctx, from, u.ID); err != nil { // the sign-in may have begun their period just now
+	if f.User, err = r.Users.Get(ctx, from, u.ID); err != nil { // the sign-in may have begun their period just now
 		return due, "", err
 	}
-	if f, err = r.Roster.Facts(ctx, from, u, proofs); err != nil {
+	if f, err = r.Roster.Gather(ctx, from, f); err != nil {
 		return due, "", err
 	}
 	if due = policy.Due(f); !f.Now.Before(due) {

@@ -54,15 +54,19 @@ func (r *Roster) First() auth.Factor { return r.first }
 // Second lists the second factors, strongest first.
 func (r *Roster) Second() []auth.Factor { return r.second }
 
-// Facts gathers what is true of a user now, as far as it matters. Rule S3: the strongest kind comes first, then the most recently used.
+// Facts gathers what is true of a user now, as far as it matters.
 func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proofs []auth.Proof) (policy.Facts, error) {
 	rules, err := r.RulesOf(ctx, from, u)
-	f := policy.Facts{Now: r.clock(), Rules: rules, User: u, Proofs: proofs}
 	if err != nil {
-		return f, err
+		return policy.Facts{Now: r.clock(), User: u, Proofs: proofs}, err
 	}
+	return r.Gather(ctx, from, policy.Facts{Now: r.clock(), Rules: rules, User: u, Proofs: proofs})
+}
+
+// Gather adds what a person has enrolled to what else is known. Rule S3: the strongest kind comes first, then the most recently used.
+func (r *Roster) Gather(ctx context.Context, from auth.Reader, f policy.Facts) (policy.Facts, error) {
 	for _, factor := range r.second {
-		some, err := factor.Enrolments(ctx, from, u.ID)
+		some, err := factor.Enrolments(ctx, from, f.User.ID)
 		if err != nil {
 			return f, err
 		}
@@ -72,8 +76,9 @@ func (r *Roster) Facts(ctx context.Context, from auth.Reader, u auth.User, proof
 		f.Enrolled = append(f.Enrolled, some...)
 	}
 	slices.SortStableFunc(f.Enrolled, func(a, b auth.Enrolment) int { return rank(a) - rank(b) })
-	if len(proofs) > 0 && !slices.ContainsFunc(proofs, func(p auth.Proof) bool { return p.Kind == r.first.Kind() }) {
-		if f.First, err = r.first.Enrolments(ctx, from, u.ID); err != nil {
+	if len(f.Proofs) > 0 && !slices.ContainsFunc(f.Proofs, func(p auth.Proof) bool { return p.Kind == r.first.Kind() }) {
+		var err error
+		if f.First, err = r.first.Enrolments(ctx, from, f.User.ID); err != nil {
 			return f, err
 		}
 	}

@@ -76,11 +76,12 @@ func (s *Store) asked(ctx context.Context, old auth.Session) error {
 	if err != nil {
 		return err
 	}
+	f := policy.Facts{Now: s.clock(), Rules: rules, User: old.User, Proofs: old.Proofs}
 	since := rules.AskedAt(old.User)
-	if since.IsZero() || old.Started.After(since.Add(meanwhile)) || policy.Proved(policy.Facts{Rules: rules, User: old.User, Proofs: old.Proofs}) {
+	if since.IsZero() || old.Started.After(since.Add(meanwhile)) || policy.Proved(f) {
 		return nil
 	}
-	f, err := s.roster.Facts(ctx, s.db, old.User, old.Proofs)
+	f, err = s.roster.Gather(ctx, s.db, f)
 	if err == nil && policy.Next(f).Need != policy.Nothing {
 		err = auth.ErrNotSignedIn
 	}

@@ -129,7 +129,7 @@ func (s *SignIn) next(ctx context.Context, tx auth.Tx, u auth.User, proofs []aut
 	}
 	f := policy.Facts{Now: s.Clock(), Rules: rules, User: u, Proofs: proofs}
 	if !policy.Proved(f) { // else what they have set up does not matter any more
-		if f, err = s.Roster.Facts(ctx, tx, u, proofs); err != nil {
+		if f, err = s.Roster.Gather(ctx, tx, f); err != nil {
 			return Answer{}, err
 		}
 		f.Bare = len(s.enrollers(u, rules)) == 0

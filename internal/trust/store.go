@@ -44,11 +44,7 @@ func over(added, ends time.Time, life time.Duration) time.Time {
 }
 
 // find is the browser that one of some tokens names as a trusted one of somebody, and which of them, or auth.ErrNotFound.
-func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, held keys) (id string, key digest, err error) {
-	life, err := t.life(ctx, from, u)
-	if err != nil {
-		return "", key, err
-	}
+func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, life time.Duration, held keys) (id string, key digest, err error) {
 	var found []byte
 	err = from.QueryRowContext(ctx, `SELECT id, token_hash FROM trusted_browsers
 		WHERE token_hash IN ($1, $2, $3, $4, $5) AND user_id = $6 AND security_epoch = $7 AND ends_at > $8 AND added_at > $9
@@ -60,11 +56,7 @@ func (t *Trust) find(ctx context.Context, from auth.Reader, u auth.User, held ke
 
 // rotate replaces a token, once, if it names a trusted browser of somebody still; else it is auth.ErrNotFound. It says until
 // when that browser is one.
-func (t *Trust) rotate(ctx context.Context, tx auth.Tx, u auth.User, old, key digest) (until time.Time, err error) {
-	life, err := t.life(ctx, tx, u)
-	if err != nil {
-		return time.Time{}, err
-	}
+func (t *Trust) rotate(ctx context.Context, tx auth.Tx, u auth.User, life time.Duration, old, key digest) (until time.Time, err error) {
 	var added, ends time.Time
 	err = tx.QueryRowContext(ctx, `UPDATE trusted_browsers SET token_hash = $2, used_at = $5
 		WHERE token_hash = $1 AND user_id = $3 AND security_epoch = $4 AND ends_at > $5 AND added_at > $6 RETURNING added_at, ends_at`,

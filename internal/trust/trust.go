@@ -63,7 +63,11 @@ func (t *Trust) Of(ctx context.Context, from auth.Reader, u auth.User) (id strin
 	if len(has) == 0 {
 		return "", nil
 	}
-	id, _, err = t.find(ctx, from, u, has.keys())
+	life, err := t.life(ctx, from, u)
+	if err != nil {
+		return "", err
+	}
+	id, _, err = t.find(ctx, from, u, life, has.keys())
 	if errors.Is(err, auth.ErrNotFound) {
 		return "", nil
 	}
@@ -77,10 +81,14 @@ func (t *Trust) Use(ctx context.Context, tx auth.Tx, u auth.User) (visit.Cookies
 		return nil, nil
 	}
 	next := secret.NewToken()
-	_, old, err := t.find(ctx, tx, u, has.keys())
+	life, err := t.life(ctx, tx, u)
+	if err != nil {
+		return nil, err
+	}
+	_, old, err := t.find(ctx, tx, u, life, has.keys())
 	var ends time.Time
 	if err == nil {
-		ends, err = t.rotate(ctx, tx, u, old, secret.Digest(next))
+		ends, err = t.rotate(ctx, tx, u, life, old, secret.Digest(next))
 	}
 	if errors.Is(err, auth.ErrNotFound) {
 		return nil, nil
