@@ -23,7 +23,7 @@ func (d *Directory) Follow(ctx context.Context, tx auth.Tx, entries []audit.Entr
 		case auth.SessionEnded, auth.SessionsEnded, auth.StepUpDone, auth.BrowserTrusted, auth.BrowserForgotten, auth.FactorRenamed:
 		case auth.WorkgroupRenamed, auth.TextChanged, auth.MessageTested, auth.PeopleExported, auth.EventsExported, auth.RecordChecked: // of the actor
 		case auth.PolicyChanged, auth.WorkgroupRemoved:
-			if err := beginRound(ctx, tx, auth.WorkgroupID(e.Detail["workgroup"])); err != nil {
+			if err := rounds.Begin(ctx, tx, auth.WorkgroupID(e.Detail["workgroup"])); err != nil {
 				return err
 			}
 		case auth.SessionStarted:

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/db"
+	"sallyport/internal/workgroup"
 )
 
 // few is how many people are looked at in one transaction.
@@ -49,7 +51,7 @@ func (d *Directory) CatchUp(ctx context.Context) error {
 		}
 	}
 	for ctx.Err() == nil {
-		r, some, err := anyRound(ctx, d.DB)
+		r, some, err := rounds.Any(ctx, d.DB)
 		if err != nil || !some {
 			return err
 		}
@@ -61,7 +63,7 @@ func (d *Directory) CatchUp(ctx context.Context) error {
 }
 
 // goOn is the next page of a round. If that began anew meanwhile, it does not move.
-func (d *Directory) goOn(ctx context.Context, r round) error {
+func (d *Directory) goOn(ctx context.Context, r workgroup.Round) error {
 	found, next, err := members(ctx, d.DB, r)
 	if err != nil {
 		return err
@@ -69,7 +71,7 @@ func (d *Directory) goOn(ctx context.Context, r round) error {
 	if err := d.refreshAll(ctx, found); err != nil {
 		return err
 	}
-	return d.DB.Tx(ctx, func(tx auth.Tx) error { return advance(ctx, tx, r, next) })
+	return d.DB.Tx(ctx, func(tx auth.Tx) error { return db.NoneMeans(nil, rounds.Advance(ctx, tx, r, next)) })
 }
 
 // Mend makes rows for whoever has none and takes out rows of people who are gone, so that it does not matter how they

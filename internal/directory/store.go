@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/db"
+	"sallyport/internal/workgroup"
 )
 
 // A row is one person, as they are written down.
@@ -164,37 +165,7 @@ func due(ctx context.Context, from auth.Reader, now time.Time) ([]auth.UserID, e
 	return db.Collect(rows, err, scanID)
 }
 
-// A round is a walk along all people of a workgroup, as far as it came.
-type round struct {
-	workgroup auth.WorkgroupID
-	after     string
-	began     int64
-}
-
-func beginRound(ctx context.Context, tx auth.Tx, w auth.WorkgroupID) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO directory_rounds (workgroup_id, after, began) VALUES ($1, '', 1)
-		ON CONFLICT (workgroup_id) DO UPDATE SET after = '', began = directory_rounds.began + 1`, w)
-	return err
-}
-
-func anyRound(ctx context.Context, from auth.Reader) (r round, some bool, err error) {
-	err = from.QueryRowContext(ctx, `SELECT workgroup_id, after, began FROM directory_rounds LIMIT 1`).Scan(&r.workgroup, &r.after, &r.began)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, false, nil
-	}
-	return r, err == nil, err
-}
-
-// advance ends a round that has no next page.
-func advance(ctx context.Context, tx auth.Tx, r round, next string) error {
-	const same = ` WHERE workgroup_id = $1 AND after = $2 AND began = $3`
-	if next == "" {
-		_, err := tx.ExecContext(ctx, `DELETE FROM directory_rounds`+same, r.workgroup, r.after, r.began)
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE directory_rounds SET after = $4`+same, r.workgroup, r.after, r.began, next)
-	return err
-}
+const rounds workgroup.Rounds = "directory_rounds"
 
 // paged picks out of the next page of a table the ids for which something is true, and says where the page ends.
 func paged(ctx context.Context, from auth.Reader, query, after string, args ...any) (found []auth.UserID, next string, err error) {
@@ -218,8 +189,8 @@ func paged(ctx context.Context, from auth.Reader, query, after string, args ...a
 	return found, next, err
 }
 
-func members(ctx context.Context, from auth.Reader, r round) ([]auth.UserID, string, error) {
-	return paged(ctx, from, `SELECT id, ($3 = '' OR workgroup_id = $3) FROM users WHERE id > $1 ORDER BY id LIMIT $2`, r.after, r.workgroup)
+func members(ctx context.Context, from auth.Reader, r workgroup.Round) ([]auth.UserID, string, error) {
+	return paged(ctx, from, `SELECT id, ($3 = '' OR workgroup_id = $3) FROM users WHERE id > $1 ORDER BY id LIMIT $2`, r.After, r.Workgroup)
 }
 
 // strangers are people without a row.
@@ -247,7 +218,7 @@ func adoptRules(ctx context.Context, tx auth.Tx, old, rules string) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE directory_state SET rules = $1`, rules); err != nil || old == "" {
 		return err
 	}
-	return beginRound(ctx, tx, "")
+	return rounds.Begin(ctx, tx, "")
 }
 
 // adopted writes down how many have what as their strongest factor today.

@@ -68,7 +68,7 @@ func (r *Reminders) Happened(ctx context.Context, tx auth.Tx, e auth.Event) erro
 	}
 	switch e.Kind {
 	case auth.PolicyChanged:
-		return beginRound(ctx, tx, auth.WorkgroupID(e.Detail["workgroup"]))
+		return rounds.Begin(ctx, tx, auth.WorkgroupID(e.Detail["workgroup"]))
 	case auth.UserAdded, auth.UserInvited, auth.UserMoved:
 		return r.came(ctx, tx, e.User)
 	}
@@ -140,26 +140,26 @@ func (r *Reminders) CatchUp(ctx context.Context) error {
 
 // walk is the next page of a round. Of two nodes one does it.
 func (r *Reminders) walk(ctx context.Context) (more bool, err error) {
-	at, some, err := anyRound(ctx, r.DB)
+	at, some, err := rounds.Any(ctx, r.DB)
 	if err != nil || !some {
 		return false, err
 	}
 	err = r.DB.Tx(ctx, func(tx auth.Tx) error {
-		g, err := r.Workgroups.Get(ctx, tx, at.workgroup)
+		g, err := r.Workgroups.Get(ctx, tx, at.Workgroup)
 		if err != nil && !errors.Is(err, auth.ErrNotFound) {
 			return err
 		}
 		if err != nil || !gives(g.Level) {
-			return advance(ctx, tx, at, "")
+			return rounds.Advance(ctx, tx, at, "")
 		}
-		end, err := pageEnd(ctx, tx, at.after)
+		end, err := pageEnd(ctx, tx, at.After)
 		if err != nil {
 			return err
 		}
-		if err := advance(ctx, tx, at, end); err != nil || end == "" {
+		if err := rounds.Advance(ctx, tx, at, end); err != nil || end == "" {
 			return err
 		}
-		return plan(ctx, tx, g, thePage, at.after, end, r.Clock())
+		return plan(ctx, tx, g, thePage, at.After, end, r.Clock())
 	})
 	return true, db.NoneMeans(nil, err)
 }

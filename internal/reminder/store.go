@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -19,35 +18,7 @@ var embedded embed.FS
 // Schema is the tables reminders and reminder_rounds.
 var Schema, _ = fs.Sub(embedded, "schema")
 
-// A round is a walk along all people, as far as it came.
-type round struct {
-	workgroup auth.WorkgroupID
-	after     string
-	began     int64
-}
-
-func beginRound(ctx context.Context, tx auth.Tx, w auth.WorkgroupID) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO reminder_rounds (workgroup_id, after, began) VALUES ($1, '', 1)
-		ON CONFLICT (workgroup_id) DO UPDATE SET after = '', began = reminder_rounds.began + 1`, w)
-	return err
-}
-
-func anyRound(ctx context.Context, from auth.Reader) (r round, some bool, err error) {
-	err = from.QueryRowContext(ctx, `SELECT workgroup_id, after, began FROM reminder_rounds LIMIT 1`).Scan(&r.workgroup, &r.after, &r.began)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, false, nil
-	}
-	return r, err == nil, err
-}
-
-// advance is auth.ErrNotFound if the round is elsewhere by now.
-func advance(ctx context.Context, tx auth.Tx, r round, next string) error {
-	const same = ` WHERE workgroup_id = $1 AND after = $2 AND began = $3`
-	if next == "" {
-		return db.One(tx.ExecContext(ctx, `DELETE FROM reminder_rounds`+same, r.workgroup, r.after, r.began))
-	}
-	return db.One(tx.ExecContext(ctx, `UPDATE reminder_rounds SET after = $4`+same, r.workgroup, r.after, r.began, next))
-}
+const rounds workgroup.Rounds = "reminder_rounds"
 
 // page is how many people one statement passes.
 const page = 2000
