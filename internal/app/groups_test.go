@@ -34,7 +34,7 @@ func (w *world) become(t tester, u auth.UserID, role auth.Role, in auth.Workgrou
 // group makes a workgroup and puts people into it.
 func (w *world) group(t tester, name string, people ...auth.User) auth.WorkgroupID {
 	t.Helper()
-	id, err := w.Groups.Add(visitless, name)
+	id, err := w.Groups.Add(visitless, name, nil)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

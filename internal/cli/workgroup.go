@@ -31,7 +31,7 @@ type workgroupAdd struct {
 
 func (c workgroupAdd) Run(e *env) error {
 	return e.inGroups(c.place, func(ctx context.Context, a *app.App) error {
-		_, err := a.Groups.Add(ctx, c.Name)
+		_, err := a.Groups.Add(ctx, c.Name, nil)
 		if err == nil {
 			fmt.Fprintln(e.stdout, "added", c.Name)
 		}
@@ -70,7 +70,7 @@ func (c workgroupRename) Run(e *env) error {
 	return e.inGroups(c.place, func(ctx context.Context, a *app.App) error {
 		id, err := called(ctx, a, c.Name)
 		if err == nil {
-			err = a.Groups.Rename(ctx, id, c.New)
+			err = a.Groups.Rename(ctx, id, c.New, nil)
 		}
 		if err == nil {
 			fmt.Fprintln(e.stdout, c.Name, "is now", c.New)
@@ -117,7 +117,7 @@ func (c workgroupRemove) Run(e *env) error {
 	return e.inGroups(c.place, func(ctx context.Context, a *app.App) error {
 		id, err := called(ctx, a, c.Name)
 		if err == nil {
-			err = a.Groups.Remove(ctx, id)
+			err = a.Groups.Remove(ctx, id, nil)
 		}
 		if err == nil {
 			fmt.Fprintln(e.stdout, "removed", c.Name)

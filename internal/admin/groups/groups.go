@@ -57,12 +57,8 @@ func (may May) check(ctx context.Context, tx auth.Tx) error {
 	return may(ctx, tx)
 }
 
-// Add makes a workgroup that asks for nothing yet, for whoever runs the server.
-func (g *Groups) Add(ctx context.Context, name string) (auth.WorkgroupID, error) {
-	return g.added(ctx, name, nil)
-}
-
-func (g *Groups) added(ctx context.Context, name string, may May) (auth.WorkgroupID, error) {
+// Add makes a workgroup that asks for nothing yet.
+func (g *Groups) Add(ctx context.Context, name string, may May) (auth.WorkgroupID, error) {
 	w := workgroup.Workgroup{ID: auth.WorkgroupID(secret.NewID()), Name: name, Added: g.Clock()}
 	return w.ID, g.DB.Tx(ctx, func(tx auth.Tx) error {
 		if err := may.check(ctx, tx); err != nil {
@@ -75,12 +71,8 @@ func (g *Groups) added(ctx context.Context, name string, may May) (auth.Workgrou
 	})
 }
 
-// Rename changes how a workgroup is called, for whoever runs the server.
-func (g *Groups) Rename(ctx context.Context, id auth.WorkgroupID, name string) error {
-	return g.renamed(ctx, id, name, nil)
-}
-
-func (g *Groups) renamed(ctx context.Context, id auth.WorkgroupID, name string, may May) error {
+// Rename changes how a workgroup is called.
+func (g *Groups) Rename(ctx context.Context, id auth.WorkgroupID, name string, may May) error {
 	return g.DB.Tx(ctx, func(tx auth.Tx) error {
 		if err := may.check(ctx, tx); err != nil {
 			return err
@@ -98,12 +90,8 @@ func (g *Groups) renamed(ctx context.Context, id auth.WorkgroupID, name string, 
 	})
 }
 
-// Remove forgets a workgroup that nobody is in, for whoever runs the server.
-func (g *Groups) Remove(ctx context.Context, id auth.WorkgroupID) error {
-	return g.removed(ctx, id, nil)
-}
-
-func (g *Groups) removed(ctx context.Context, id auth.WorkgroupID, may May) error {
+// Remove forgets a workgroup that nobody is in.
+func (g *Groups) Remove(ctx context.Context, id auth.WorkgroupID, may May) error {
 	return g.DB.Tx(ctx, func(tx auth.Tx) error {
 		if err := may.check(ctx, tx); err != nil {
 			return err
@@ -192,7 +180,7 @@ func (g *Groups) weigh(ctx context.Context, from auth.Reader, id auth.WorkgroupI
 			return c, err
 		}
 	}
-	parts, err := g.parts(ctx, from, id, c.Level)
+	parts, err := g.parts(ctx, from, c.Workgroup, c.Above, c.Level)
 	if err != nil {
 		return c, err
 	}

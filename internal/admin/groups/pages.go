@@ -221,8 +221,13 @@ func (g *Groups) list(ctx context.Context, in Listing) (Workgroups, error) {
 	if len(all) > inList {
 		all, out.After = all[:inList], all[inList-1].Name
 	}
+	instance, err := g.Workgroups.Get(ctx, g.DB, workgroup.Instance)
+	if err != nil {
+		return out, err
+	}
+	above := g.Roster.Rules().Under(instance.Level)
 	for _, w := range all {
-		row, err := g.row(ctx, w)
+		row, err := g.row(ctx, w, above)
 		if err != nil {
 			return out, err
 		}
@@ -231,8 +236,8 @@ func (g *Groups) list(ctx context.Context, in Listing) (Workgroups, error) {
 	return out, nil
 }
 
-func (g *Groups) row(ctx context.Context, w workgroup.Workgroup) (Row, error) {
-	parts, err := g.parts(ctx, g.DB, w.ID, w.Level)
+func (g *Groups) row(ctx context.Context, w workgroup.Workgroup, above policy.Rules) (Row, error) {
+	parts, err := g.parts(ctx, g.DB, w, above, w.Level)
 	if err != nil {
 		return Row{}, err
 	}
@@ -245,7 +250,7 @@ func (g *Groups) row(ctx context.Context, w workgroup.Workgroup) (Row, error) {
 }
 
 func (g *Groups) add(ctx context.Context, in Name) (Named, error) {
-	id, err := g.added(ctx, in.Name, g.manages)
+	id, err := g.Add(ctx, in.Name, g.manages)
 	return Named{id, in.Name}, err
 }
 
@@ -258,7 +263,7 @@ func (g *Groups) named(ctx context.Context, in Which) (Named, error) {
 }
 
 func (g *Groups) rename(ctx context.Context, in NewName) (web.None, error) {
-	return web.None{}, g.renamed(ctx, in.ID, in.Name, g.manages)
+	return web.None{}, g.Rename(ctx, in.ID, in.Name, g.manages)
 }
 
 func (g *Groups) beforeRemoval(ctx context.Context, in Which) (Named, error) {
@@ -276,7 +281,7 @@ func (g *Groups) beforeRemoval(ctx context.Context, in Which) (Named, error) {
 }
 
 func (g *Groups) remove(ctx context.Context, in Which) (web.None, error) {
-	return web.None{}, g.removed(ctx, in.ID, g.manages)
+	return web.None{}, g.Remove(ctx, in.ID, g.manages)
 }
 
 func (g *Groups) show(ctx context.Context, in Which) (View, error) {

@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -226,32 +227,21 @@ func (g *Groups) via(r policy.Rules, s directory.Shape, now time.Time) string {
 
 // title is what people call a factor.
 func (g *Groups) title(k auth.Kind) string {
-	for _, f := range g.Roster.Second() {
-		if p, ok := f.(web.Prompter); ok && f.Kind() == k {
-			return p.Prompt().Title
-		}
-	}
-	return string(k)
+	return cmp.Or(web.Signs(g.Roster.Second()...)[k].Title, string(k))
 }
 
 // parts are the people whom a level of a workgroup meets, or of the instance: then those of each workgroup that asks for
 // something of its own are apart.
-func (g *Groups) parts(ctx context.Context, from auth.Reader, id auth.WorkgroupID, l policy.Level) ([]part, error) {
-	instance, err := g.Workgroups.Get(ctx, from, workgroup.Instance)
+func (g *Groups) parts(ctx context.Context, from auth.Reader, w workgroup.Workgroup, above policy.Rules, l policy.Level) ([]part, error) {
+	shapes, err := g.People.Shapes(ctx, from, w.ID)
 	if err != nil {
 		return nil, err
 	}
-	configured := g.Roster.Rules()
-	shapes, err := g.People.Shapes(ctx, from, id)
-	if err != nil {
-		return nil, err
+	all := part{w.ID, w.Name, above.Under(w.Level), above.Under(l), shapes}
+	if w.ID != workgroup.Instance {
+		return []part{all}, nil
 	}
-	if id != workgroup.Instance {
-		w, err := g.Workgroups.Get(ctx, from, id)
-		above := configured.Under(instance.Level)
-		return []part{{id, w.Name, above.Under(w.Level), above.Under(l), shapes}}, err
-	}
-	rest := part{now: configured.Under(instance.Level), then: configured.Under(l)}
+	rest := part{now: all.now, then: all.then}
 	groups, err := g.Workgroups.All(ctx, from)
 	if err != nil {
 		return nil, err
@@ -259,7 +249,7 @@ func (g *Groups) parts(ctx context.Context, from auth.Reader, id auth.WorkgroupI
 	var apart []part
 	left := map[string]int{}
 	for _, w := range groups {
-		if optionsOf(configured, w.Level).asksNothing() {
+		if optionsOf(above, w.Level).asksNothing() {
 			continue
 		}
 		some, err := g.People.Shapes(ctx, from, w.ID)
